@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The commands of `tombolo`, and what they share. */
+#ifndef TMBI_CLI_H
+#define TMBI_CLI_H
+
+#define TMBI_EXIT_USAGE 2
+
+/* Each returns the program's exit code. argv[0] is "tombolo COMMAND", for messages. */
+int tmbi_cli_run(int argc, char **argv);
+int tmbi_cli_info(int argc, char **argv);
+int tmbi_cli_perf(int argc, char **argv);
+int tmbi_cli_server(int argc, char **argv);
+
+/* Say one line on stderr by one write, behind the command's name. */
+void tmbi_cli_say(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
+
+#endif

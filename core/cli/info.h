@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What `tombolo info` tells, as text (info.c) and as JSON (info_json.c). */
+#ifndef TMBI_INFO_H
+#define TMBI_INFO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct tmbi_capability {
+    uint32_t bit;
+    const char *name;
+    const char *meaning;
+};
+extern const struct tmbi_capability tmbi_capabilities[];
+extern const size_t tmbi_capability_count;
+
+/* Print everything as one JSON object; the exit code. */
+int tmbi_info_json(void);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * `tombolo perf`: what its tests share. Every rank runs each test; rank 0 measures and
+ * reports, rank 1 is its partner, and the others only meet in the barriers.
+ *
+ * A sample is a batch of calls, timed as a whole and divided by their number: a clock
+ * read costs more than a put.
+ */
+#ifndef TMBI_PERF_H
+#define TMBI_PERF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../include/tombolo.h"
+
+enum perf_format { PERF_TABLE, PERF_CSV, PERF_JSON };
+enum perf_target { PERF_ALLOC, PERF_CREATE };
+
+struct perf {
+    const char *test;
+    uint64_t min_bytes, max_bytes;
+    int64_t iters; /* 0: as many as take a moment */
+    enum perf_format format;
+    enum perf_target target;
+    bool progress;
+    int rank, size;
+    char provider[16]; /* by which rank 0 reaches rank 1 */
+};
+
+/* One line of the result. */
+struct perf_row {
+    const char *variant; /* "" if the test has but one */
+    uint64_t bytes;
+    uint64_t iters;        /* calls */
+    double p50, p99, mean; /* ns per call */
+    double mbps;           /* 10^6 bytes a second; 0: not told */
+    double limit;          /* ns per call, or MB/s if by_rate; 0: none */
+    bool by_rate;
+    const char *note;
+};
+
+/* ---- samples (sample.c) ---- */
+
+struct perf_samples {
+    double *ns; /* per call */
+    int count, room;
+    uint64_t batch; /* calls per sample */
+};
+
+int64_t perf_clock(void);
+/* Room for the samples of about `calls` calls, or, if the user said --iters, of those. */
+int perf_samples_init(struct perf_samples *samples, const struct perf *perf,
+                      int64_t calls, int most);
+void perf_samples_free(struct perf_samples *samples);
+void perf_samples_add(struct perf_samples *samples, int64_t ns);
+/* Sorts them and fills in iters, p50, p99 and mean. */
+void perf_samples_sum(struct perf_samples *samples, struct perf_row *row);
+
+typedef int perf_call(void *arg);
+
+/* What is measured: calls of `call`, each sample ended by one of `finish`; and what
+ * bounds them, by turns, so that noise meets both alike. */
+struct perf_load {
+    perf_call *call, *finish, *bound; /* finish, bound: or NULL */
+    void *arg;
+    int64_t calls; /* about so many */
+    int most;      /* samples */
+};
+
+/* Fills in the row's times, and its limit if there is a bound. */
+int perf_measure(const struct perf *perf, const struct perf_load *load,
+                 struct perf_row *row);
+
+/* ---- report (report.c) ---- */
+
+void perf_report_begin(const struct perf *perf);
+void perf_report(const struct perf *perf, const struct perf_row *row);
+void perf_progress(const struct perf *perf, const char *what);
+
+/* ---- the window that is measured (target.c) ---- */
+
+/* Rank 1's part is `bytes` (library memory, or its own); a second window, always mapped,
+ * has each rank's flags. */
+struct perf_window {
+    tmb_win *win;
+    tmb_win *flags;
+    void *memory;                    /* of ours, for PERF_CREATE */
+    _Atomic uint64_t *mine, *theirs; /* the flags: ours, and our partner's */
+};
+
+int perf_window_open(const struct perf *perf, uint64_t bytes, struct perf_window *window);
+void perf_window_close(struct perf_window *window);
+/* On rank 1: call nothing until rank 0 has ended, and compute meanwhile, or, if the
+ * memory is the library's, nap. Elsewhere nothing. */
+void perf_target_stay(const struct perf *perf, struct perf_window *window);
+/* A word of rank 1's, mapped by rank 0, that nobody else uses. */
+_Atomic uint64_t *perf_spare(const struct perf_window *window);
+/* On rank 0: let rank 1 go on. */
+void perf_target_release(const struct perf *perf, struct perf_window *window);
+
+/* Hand-offs from rank 1 to rank 0: they tell each other numbers that grow, and wait
+ * until they hear one. */
+void perf_tell(const struct perf_window *window, uint64_t number);
+void perf_hear(const struct perf_window *window, uint64_t number);
+/* On rank 1: give rank 0 the time to fall asleep, and note the moment after. */
+void perf_settle(const struct perf_window *window);
+/* On rank 0: how long ago that moment was. */
+int64_t perf_since_settled(const struct perf_window *window);
+
+/* ---- limits (limit.c): what the machine allows; measured by ranks 0 and 1 ---- */
+
+int perf_limit_cacheline(const struct perf *perf, struct perf_row *row);
+/* Round trips between two processes that sleep by turns. */
+int perf_limit_eventfd(const struct perf *perf, struct perf_row *row);
+/* One way, to a process that has slept for a while on another CPU. */
+int perf_limit_wake(const struct perf *perf, struct perf_row *row);
+
+/* ---- tests: all ranks call them ---- */
+
+int perf_put_latency(struct perf *perf);
+int perf_get_latency(struct perf *perf);
+int perf_put_bandwidth(struct perf *perf);
+int perf_get_bandwidth(struct perf *perf);
+int perf_put_rate(struct perf *perf);
+int perf_atomic(struct perf *perf);
+int perf_lock(struct perf *perf);
+int perf_lock_contended(struct perf *perf);
+int perf_signal(struct perf *perf);
+int perf_barrier(struct perf *perf);
+int perf_limits(struct perf *perf);
+
+#endif

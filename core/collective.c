@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Collectives: a dissemination barrier (Hensgen, Finkel and Manber, International Journal
+ * of Parallel Programming 17, 1988) whose rounds are signals, and for data: publish a
+ * chunk in one's own memory, barrier, read the others'. Chunks alternate between two
+ * places, so that a chunk is overwritten only after the next barrier, when all have read
+ * it. What a time-out interrupts stands in struct tmbi_collective and is taken up again.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "reduce.h"
+#include "team.h"
+
+static struct tmbi_sync *own_sync(struct tmb_team *team)
+{
+    return (struct tmbi_sync *)team->sync->mem->base;
+}
+
+struct flag_wait {
+    struct tmb_team *team;
+    _Atomic uint64_t *flag;
+    uint64_t value;
+};
+
+static bool flag_reached(const struct flag_wait *wait)
+{
+    /* seq_cst: partner is the signal in tmbi_peer_signal(); also publishes the data */
+    return atomic_load_explicit(wait->flag, memory_order_seq_cst) >= wait->value;
+}
+
+static bool flag_ready(void *arg)
+{
+    struct flag_wait *wait = arg;
+
+    return flag_reached(wait) || tmbi_team_mortality(wait->team) != TMBI_ALL_ALIVE;
+}
+
+static int flag_await(struct tmb_team *team, int round, uint64_t value, int64_t deadline)
+{
+    struct flag_wait wait = {team, &own_sync(team)->flags[round], value};
+    int rc = tmbi_wait_until(TMBI_LINE_WAIT, flag_ready, &wait, deadline);
+
+    if (flag_reached(&wait))
+        return 0;
+    return rc ? rc : -EHOSTDOWN;
+}
+
+static int barrier(struct tmb_team *team, int64_t deadline)
+{
+    struct tmbi_collective *under_way = &team->collective;
+
+    if (team->broken)
+        return -EHOSTDOWN;
+    for (; 1 << under_way->round < team->size; under_way->round++) {
+        int round = under_way->round;
+        int to = (team->rank + (1 << round)) % team->size;
+        int rc = 0;
+
+        if (!under_way->signalled)
+            rc = tmbi_peer_signal(&team->sync->peers[to],
+                                  offsetof(struct tmbi_sync, flags) +
+                                      (size_t)round * sizeof(uint64_t),
+                                  TMB_SIGNAL_SET, team->barriers + 1);
+        under_way->signalled = rc == 0;
+        if (rc == 0)
+            rc = flag_await(team, round, team->barriers + 1, deadline);
+        if (rc)
+            return rc;
+        under_way->signalled = false;
+    }
+    under_way->round = 0;
+    team->barriers++;
+    return 0;
+}
+
+/* Begin, or go on with, the collective that this call is. */
+static int enter(struct tmb_team *team, const char *name, size_t bytes)
+{
+    struct tmbi_collective *under_way = &team->collective;
+
+    if (!under_way->name) {
+        *under_way = (struct tmbi_collective){.name = name, .bytes = bytes};
+        return 0;
+    }
+    if (!strcmp(under_way->name, name) && under_way->bytes == bytes)
+        return 0;
+    tmbi_error(
+        "%s: team %p: a %s of %zu bytes that timed out is still under way: call it "
+        "again until it ends",
+        name, (void *)team, under_way->name, under_way->bytes);
+    return -EBUSY;
+}
+
+static int leave(struct tmb_team *team, int rc)
+{
+    if (rc != -ETIMEDOUT)
+        team->collective = (struct tmbi_collective){0};
+    if (rc == -EHOSTDOWN) {
+        /* A member that had this barrier counts one more than we do: signals that were
+         * under way would be taken for those of the next. */
+        team->broken = true;
+        tmbi_info("collective: team %p: a member is dead", (void *)team);
+    }
+    return rc;
+}
+
+static uint64_t chunk_offset(const struct tmb_team *team)
+{
+    return offsetof(struct tmbi_sync, chunk) + team->chunks % 2 * TMBI_CHUNK_BYTES;
+}
+
+/* Publish `bytes` (0: this member gives nothing) and wait until all have. */
+static int publish(struct tmb_team *team, const void *data, size_t bytes,
+                   int64_t deadline)
+{
+    struct tmbi_collective *under_way = &team->collective;
+
+    if (!under_way->published && bytes)
+        memcpy((uint8_t *)own_sync(team) + chunk_offset(team), data, bytes);
+    under_way->published = true;
+    return barrier(team, deadline);
+}
+
+static int read_chunk(struct tmb_team *team, int rank, void *data, size_t bytes)
+{
+    return tmbi_peer_get(&team->sync->peers[rank], chunk_offset(team), data, bytes);
+}
+
+static void next_chunk(struct tmb_team *team, size_t bytes)
+{
+    team->chunks++;
+    team->collective.done += bytes;
+    team->collective.published = false;
+}
+
+static size_t chunk_bytes(const struct tmb_team *team, size_t bytes)
+{
+    size_t left = bytes - team->collective.done;
+
+    return left < TMBI_CHUNK_BYTES ? left : TMBI_CHUNK_BYTES;
+}
+
+int tmb_barrier(tmb_team *handle, int64_t timeout_ns)
+{
+    struct tmb_team *team;
+    int rc = tmbi_team_check(handle, "tmb_barrier", &team);
+
+    if (rc == 0)
+        rc = enter(team, "tmb_barrier", 0);
+    if (rc)
+        return rc;
+    return leave(team, barrier(team, tmbi_deadline(timeout_ns)));
+}
+
+static int check(tmb_team *handle, const char *call, const void *a, const void *b,
+                 size_t bytes, struct tmb_team **team)
+{
+    int rc = tmbi_team_check(handle, call, team);
+
+    if (rc == 0 && bytes && (!a || !b))
+        rc = tmbi_null_bad(call, bytes);
+    return rc ? rc : enter(*team, call, bytes);
+}
+
+int tmb_bcast(tmb_team *handle, int root, void *data, size_t bytes, int64_t timeout_ns)
+{
+    int64_t deadline = tmbi_deadline(timeout_ns);
+    struct tmb_team *team;
+    int rc = tmbi_team_check(handle, "tmb_bcast", &team);
+
+    if (rc)
+        return rc;
+    if (root < 0 || root >= team->size)
+        return tmbi_rank_bad(team->sync, "tmb_bcast", root);
+    rc = check(handle, "tmb_bcast", data, data, bytes, &team);
+    if (rc)
+        return rc;
+    do {
+        size_t chunk = chunk_bytes(team, bytes);
+        uint8_t *at = (uint8_t *)data + team->collective.done;
+
+        rc = publish(team, at, team->rank == root ? chunk : 0, deadline);
+        if (rc == 0 && team->rank != root && chunk)
+            rc = read_chunk(team, root, at, chunk);
+        if (rc == 0)
+            next_chunk(team, chunk);
+    } while (rc == 0 && team->collective.done < bytes);
+    return leave(team, rc);
+}
+
+static int gather_chunk(struct tmb_team *team, uint8_t *all, size_t bytes, size_t chunk)
+{
+    int rc = 0;
+
+    for (int i = 0; i < team->size && rc == 0 && chunk; i++)
+        rc = read_chunk(team, i, all + (size_t)i * bytes + team->collective.done, chunk);
+    return rc;
+}
+
+int tmb_allgather(tmb_team *handle, const void *mine, void *all, size_t bytes,
+                  int64_t timeout_ns)
+{
+    int64_t deadline = tmbi_deadline(timeout_ns);
+    struct tmb_team *team;
+    int rc = check(handle, "tmb_allgather", mine, all, bytes, &team);
+
+    if (rc)
+        return rc;
+    do {
+        size_t chunk = chunk_bytes(team, bytes);
+
+        rc =
+            publish(team, (const uint8_t *)mine + team->collective.done, chunk, deadline);
+        if (rc == 0)
+            rc = gather_chunk(team, all, bytes, chunk);
+        if (rc == 0)
+            next_chunk(team, chunk);
+    } while (rc == 0 && team->collective.done < bytes);
+    return leave(team, rc);
+}
+
+/* In rank order from rank 0 on, so that all members get the same bits. */
+static int reduce_chunk(struct tmb_team *team, uint8_t *result, size_t chunk,
+                        enum tmb_type type, enum tmb_atomic_op op)
+{
+    uint8_t from[TMBI_CHUNK_BYTES];
+    int rc = chunk ? read_chunk(team, 0, result, chunk) : 0;
+
+    for (int i = 1; i < team->size && rc == 0 && chunk; i++) {
+        rc = read_chunk(team, i, from, chunk);
+        if (rc == 0)
+            tmbi_reduce(result, from, chunk / tmbi_type_size(type), type, op);
+    }
+    return rc;
+}
+
+static int reduction_check(enum tmb_type type, enum tmb_atomic_op op, size_t count)
+{
+    bool reduces = op >= TMB_OP_ADD && op <= TMB_OP_MAX;
+
+    if (reduces && tmbi_type_takes(type, op) && count <= SIZE_MAX / 8)
+        return 0;
+    tmbi_error("tmb_allreduce: type %u, operation %u, %zu elements: no such reduction",
+               type, op, count);
+    return -EINVAL;
+}
+
+int tmb_allreduce(tmb_team *handle, const void *mine, void *result, size_t count,
+                  enum tmb_type type, enum tmb_atomic_op op, int64_t timeout_ns)
+{
+    int64_t deadline = tmbi_deadline(timeout_ns);
+    struct tmb_team *team;
+    size_t bytes = count * tmbi_type_size(type);
+    int rc = tmbi_team_check(handle, "tmb_allreduce", &team);
+
+    if (rc == 0)
+        rc = reduction_check(type, op, count);
+    if (rc == 0)
+        rc = check(handle, "tmb_allreduce", mine, result, bytes, &team);
+    if (rc)
+        return rc;
+    do {
+        size_t chunk = chunk_bytes(team, bytes);
+        size_t done = team->collective.done;
+
+        rc = publish(team, (const uint8_t *)mine + done, chunk, deadline);
+        if (rc == 0)
+            rc = reduce_chunk(team, (uint8_t *)result + done, chunk, type, op);
+        if (rc == 0)
+            next_chunk(team, chunk);
+    } while (rc == 0 && team->collective.done < bytes);
+    return leave(team, rc);
+}
+
+/* ---- survivors ---- */
+
+struct meeting {
+    struct tmb_team *team;
+    int missing; /* the first member that has neither come nor ended */
+};
+
+static bool member_met(struct tmb_team *team, int i)
+{
+    struct tmbi_peer *peer = &team->sync->peers[i];
+    uint64_t meet = 0;
+
+    if (tmbi_rank_state(peer->rank) != TMB_PEER_ALIVE)
+        return true;
+    if (peer->base)
+        meet = atomic_load_explicit(&((struct tmbi_sync *)peer->base)->meet,
+                                    memory_order_seq_cst);
+    else if (tmbi_peer_get(peer, offsetof(struct tmbi_sync, meet), &meet, sizeof(meet)))
+        return true; /* unreachable is as good as gone */
+    return meet >= team->meets;
+}
+
+static bool survivors_met(void *arg)
+{
+    struct meeting *meeting = arg;
+
+    while (meeting->missing < meeting->team->size &&
+           member_met(meeting->team, meeting->missing))
+        meeting->missing++;
+    return meeting->missing == meeting->team->size;
+}
+
+static void come(struct tmb_team *team)
+{
+    /* seq_cst: partner is the load in member_met() */
+    atomic_store_explicit(&own_sync(team)->meet, ++team->meets, memory_order_seq_cst);
+}
+
+static void wake_members(const struct tmb_team *team)
+{
+    for (int i = 0; i < team->size; i++)
+        tmbi_wake(team->sync->peers[i].ep, team->sync->peers[i].rank, TMBI_LINE_WAIT);
+}
+
+void tmbi_team_excuse(struct tmb_team *team)
+{
+    come(team);
+    wake_members(team);
+}
+
+int tmbi_team_meet(struct tmb_team *team)
+{
+    struct meeting meeting = {.team = team};
+    int rc;
+
+    rc = enter(team, "meeting", 0);
+    if (rc)
+        return rc; /* not come yet: the caller will try again */
+    come(team);
+    rc = leave(team, barrier(team, TMBI_NEVER));
+    if (rc != -EHOSTDOWN)
+        return rc;
+    wake_members(team);
+    tmbi_wait_until(TMBI_LINE_WAIT, survivors_met, &meeting, TMBI_NEVER);
+    return -EHOSTDOWN;
+}

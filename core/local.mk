@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-3-Clause
+include_HEADERS += core/include/tombolo.h
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = core/tombolo.pc
+EXTRA_DIST += core/DESIGN.md core/tombolo.map
+
+# Core and providers, for the library and for the unit tests.
+noinst_LTLIBRARIES += libtmbcore.la
+libtmbcore_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
+libtmbcore_la_LIBADD = $(HWLOC_LIBS)
+libtmbcore_la_SOURCES = \
+	core/provider.h core/request.h core/clock.h core/log.h core/env.h core/stats.h core/export.h core/fence.h \
+	core/bootstrap/bootstrap.h core/bootstrap/launch.h \
+	core/lockword.h core/lockword.c core/wake.h core/wake.c \
+	core/handle.h core/handle.c core/context.h core/context.c core/meet.c core/provider.c \
+	core/team.h core/team.c core/collective.c core/window.h core/window.c core/window_table.c \
+	core/copy.h core/copy.c core/rma.c core/strided.c core/signal.c core/reduce.h core/reduce.c \
+	core/atomics.c core/locks.c core/agent.h core/agent.c core/status.c
+libtmbcore_la_SOURCES += \
+	core/topology.h core/topology.c core/log.c core/env.c core/parse.c core/bootstrap/backends.h \
+	core/bootstrap/bootstrap.c core/bootstrap/run.c core/bootstrap/single.c
+
+lib_LTLIBRARIES += libtombolo.la
+libtombolo_la_SOURCES =
+libtombolo_la_LIBADD = libtmbcore.la libtmbivshmem.la
+libtombolo_la_DEPENDENCIES = libtmbcore.la libtmbivshmem.la core/tombolo.map
+libtombolo_la_LDFLAGS = -version-info $(TOMBOLO_LT_VERSION) \
+	-Wl,--version-script=$(top_srcdir)/core/tombolo.map -Wl,--no-undefined

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Locks of ranks: the lock word (lockword.h) says which rank holds; here is how a rank
+ * waits for it, asleep, and how its threads share it. Under TMB_THREAD_MULTIPLE a
+ * window's mutex protects how this process holds each lock; it is never held while
+ * waiting for another rank.
+ */
+#include <errno.h>
+
+#include "clock.h"
+#include "fence.h"
+#include "log.h"
+#include "lockword.h"
+#include "stats.h"
+#include "team.h"
+#include "wake.h"
+
+/* ---- between the threads of this process ---- */
+
+static void threads_lock(struct tmb_win *win)
+{
+    if (tmbi_context.threads)
+        pthread_mutex_lock(&win->mutex);
+}
+
+static void threads_unlock(struct tmb_win *win)
+{
+    if (tmbi_context.threads)
+        pthread_mutex_unlock(&win->mutex);
+}
+
+/* Whether a thread may take the lock now: at once (another thread's shared hold is
+ * shared), or by asking the other ranks. */
+static bool hold_free(const struct tmbi_hold *hold, enum tmb_lock_mode mode)
+{
+    return hold->mode == TMBI_UNHELD ||
+           (hold->mode == TMBI_HELD_SHARED && mode == TMB_LOCK_SHARED);
+}
+
+static bool hold_held(const struct tmbi_hold *hold)
+{
+    return hold->mode == TMBI_HELD_SHARED || hold->mode == TMBI_HELD_EXCLUSIVE;
+}
+
+static bool hold_mine(const struct tmbi_hold *hold)
+{
+    if (!hold_held(hold))
+        return false;
+    return !tmbi_context.threads ||
+           (hold->sole && pthread_equal(hold->owner, pthread_self()));
+}
+
+/* Become the thread that acquires. *joined: another thread's shared hold was joined. */
+static int hold_begin(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
+                      int64_t deadline, bool *joined)
+{
+    struct tmbi_hold *hold = &win->peers[rank].hold;
+    int rc = 0;
+
+    if (hold_mine(hold)) {
+        tmbi_error("tmb_lock: window %p: the caller holds the lock of rank %d already",
+                   (void *)win, rank);
+        return -EDEADLK;
+    }
+    while (!hold_free(hold, mode) && rc == 0)
+        rc = -tmbi_cond_wait(&win->released, &win->mutex, deadline);
+    if (!hold_free(hold, mode))
+        return rc;
+    *joined = hold->mode == TMBI_HELD_SHARED;
+    hold->sole = !*joined;
+    if (*joined) {
+        hold->holders++;
+        return hold->broken ? -EOWNERDEAD : 0;
+    }
+    hold->owner = pthread_self();
+    hold->mode = TMBI_ACQUIRING;
+    win->held++;
+    return 0;
+}
+
+static void hold_end(struct tmb_win *win, int rank, enum tmb_lock_mode mode, bool held,
+                     bool broken)
+{
+    struct tmbi_hold *hold = &win->peers[rank].hold;
+
+    hold->mode = !held                        ? TMBI_UNHELD
+                 : mode == TMB_LOCK_EXCLUSIVE ? TMBI_HELD_EXCLUSIVE
+                                              : TMBI_HELD_SHARED;
+    hold->holders = held;
+    hold->broken = broken;
+    win->held -= !held;
+    if (tmbi_context.threads)
+        pthread_cond_broadcast(&win->released);
+}
+
+/* ---- between ranks ---- */
+
+static bool view_gone(void *arg, int rank)
+{
+    const struct tmb_win *win = arg;
+
+    return tmbi_rank_state(win->peers[rank].rank) != TMB_PEER_ALIVE;
+}
+
+static void view_wake(void *arg, int rank)
+{
+    const struct tmb_win *win = arg;
+    const struct tmbi_peer *peer = &win->peers[rank];
+
+    tmbi_wake_slot_ring(peer->wake, peer->ep, peer->rank, TMBI_LINE_WAIT);
+}
+
+static struct tmbi_lock_view view_of(struct tmb_win *win, int rank)
+{
+    return (struct tmbi_lock_view){.lock = win->peers[rank].lock,
+                                   .size = win->size,
+                                   .me = win->rank,
+                                   .gone = view_gone,
+                                   .wake = view_wake,
+                                   .arg = win};
+}
+
+struct lock_wait {
+    struct tmbi_lock_view view;
+    enum tmb_lock_mode mode;
+    bool announced;
+    enum tmbi_lock_step step;
+};
+
+static bool lock_ready(void *arg)
+{
+    struct lock_wait *wait = arg;
+
+    if (wait->mode == TMB_LOCK_EXCLUSIVE)
+        wait->step = tmbi_lock_step_exclusive(&wait->view, &wait->announced);
+    else
+        wait->step = tmbi_lock_step_shared(&wait->view, &wait->announced);
+    return wait->step != TMBI_LOCK_WAIT;
+}
+
+static bool withdraw(struct lock_wait *wait)
+{
+    if (wait->mode == TMB_LOCK_EXCLUSIVE)
+        return tmbi_lock_withdraw_exclusive(&wait->view);
+    return tmbi_lock_withdraw_shared(&wait->view);
+}
+
+/* 0, -EOWNERDEAD (held), -ETIMEDOUT. */
+static int acquire(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
+                   int64_t deadline, bool test)
+{
+    struct lock_wait wait = {.view = view_of(win, rank), .mode = mode};
+
+    if (!lock_ready(&wait)) {
+        tmbi_count(lock_waits);
+        if ((test || tmbi_wait_until(TMBI_LINE_WAIT, lock_ready, &wait, deadline)) &&
+            !withdraw(&wait))
+            return -ETIMEDOUT;
+        if (wait.step == TMBI_LOCK_WAIT)
+            lock_ready(&wait); /* got it while withdrawing: held or broken? */
+    }
+    if (wait.step != TMBI_LOCK_BROKEN)
+        return 0;
+    tmbi_count(locks_recovered);
+    tmbi_info("tmb_lock: window %p: rank %d's lock was held by a rank that died",
+              (void *)win, rank);
+    return -EOWNERDEAD;
+}
+
+static void leave(struct tmb_win *win, int rank, enum tmb_lock_mode mode)
+{
+    struct tmbi_lock_view view = view_of(win, rank);
+
+    if (mode == TMB_LOCK_EXCLUSIVE)
+        tmbi_lock_leave_exclusive(&view);
+    else
+        tmbi_lock_leave_shared(&view);
+}
+
+/* ---- calls ---- */
+
+static int lock_check(tmb_win *win, const char *call, int rank)
+{
+    struct tmbi_peer *peer;
+    int rc = tmbi_window_peer(win, call, rank, &peer);
+
+    if (rc)
+        return rc;
+    if (!peer->lock) {
+        tmbi_error("%s: window %p: the lock of rank %d can't be reached", call,
+                   (void *)win, rank);
+        return -EHOSTDOWN;
+    }
+    return 0;
+}
+
+static int lock(tmb_win *win, int rank, enum tmb_lock_mode mode, int64_t deadline,
+                bool test)
+{
+    bool joined = false;
+    int rc;
+
+    threads_lock(win);
+    rc = hold_begin(win, rank, mode, deadline, &joined);
+    threads_unlock(win);
+    if (rc || joined)
+        return rc;
+    rc = acquire(win, rank, mode, deadline, test);
+    threads_lock(win);
+    hold_end(win, rank, mode, rc != -ETIMEDOUT, rc == -EOWNERDEAD);
+    threads_unlock(win);
+    return rc;
+}
+
+int tmb_lock(tmb_win *win, int rank, enum tmb_lock_mode mode, int64_t timeout_ns)
+{
+    int64_t deadline;
+    int rc = lock_check(win, "tmb_lock", rank);
+
+    if (tmbi_unlikely(rc))
+        return rc;
+    if (tmbi_unlikely((unsigned)mode > TMB_LOCK_EXCLUSIVE)) {
+        tmbi_error("tmb_lock: unknown mode %u", mode);
+        return -EINVAL;
+    }
+    /* A lock that is free needs no clock. */
+    deadline = timeout_ns > 0   ? tmbi_deadline(timeout_ns)
+               : timeout_ns < 0 ? TMBI_NEVER
+                                : 0;
+    return lock(win, rank, mode, deadline, timeout_ns == 0);
+}
+
+/* Whether the calling thread may release; the last holder gives the lock back. */
+static int hold_release(struct tmb_win *win, int rank, enum tmb_lock_mode *mode,
+                        bool *last)
+{
+    struct tmbi_hold *hold = &win->peers[rank].hold;
+
+    if (!hold_held(hold))
+        return -EPERM;
+    *mode = hold->mode == TMBI_HELD_EXCLUSIVE ? TMB_LOCK_EXCLUSIVE : TMB_LOCK_SHARED;
+    if (*mode == TMB_LOCK_EXCLUSIVE && tmbi_context.threads &&
+        !pthread_equal(hold->owner, pthread_self()))
+        return -EPERM;
+    *last = --hold->holders == 0;
+    if (*last)
+        hold->mode = TMBI_ACQUIRING; /* nobody joins while it is given back */
+    return 0;
+}
+
+static int unlock(tmb_win *win, int rank)
+{
+    enum tmb_lock_mode mode = TMB_LOCK_SHARED;
+    bool last = false;
+    int rc;
+
+    threads_lock(win);
+    rc = hold_release(win, rank, &mode, &last);
+    threads_unlock(win);
+    if (rc || !last)
+        return rc;
+    leave(win, rank, mode);
+    threads_lock(win);
+    hold_end(win, rank, mode, false, false);
+    threads_unlock(win);
+    return 0;
+}
+
+int tmb_unlock(tmb_win *win, int rank)
+{
+    int rc = lock_check(win, "tmb_unlock", rank);
+    int flush_rc;
+
+    if (tmbi_unlikely(rc))
+        return rc;
+    flush_rc = tmb_flush(win, rank);
+    rc = unlock(win, rank);
+    if (rc == -EPERM)
+        tmbi_error("tmb_unlock: window %p: the caller does not hold the lock of rank %d",
+                   (void *)win, rank);
+    return rc ? rc : flush_rc;
+}
+
+int tmb_lock_all(tmb_win *win, int64_t timeout_ns)
+{
+    int64_t deadline = tmbi_deadline(timeout_ns);
+    bool broken = false;
+    int rc = tmbi_window_check(win, "tmb_lock_all");
+    int i;
+
+    for (i = 0; rc == 0 && i < win->size; i++) {
+        rc = lock_check(win, "tmb_lock_all", i);
+        if (rc == 0)
+            rc = lock(win, i, TMB_LOCK_SHARED, deadline, timeout_ns == 0);
+        broken |= rc == -EOWNERDEAD;
+        rc = rc == -EOWNERDEAD ? 0 : rc;
+    }
+    if (rc == 0)
+        return broken ? -EOWNERDEAD : 0;
+    for (i -= 2; i >= 0; i--)
+        unlock(win, i);
+    return rc;
+}
+
+int tmb_unlock_all(tmb_win *win)
+{
+    int rc = tmb_flush_all(win);
+
+    for (int i = 0; rc != -EBADF && rc != -ENOTCONN && i < win->size; i++) {
+        int peer_rc = unlock(win, i);
+
+        if (peer_rc)
+            tmbi_error("tmb_unlock_all: window %p: the caller does not hold the lock of "
+                       "rank %d",
+                       (void *)win, i);
+        rc = rc ? rc : peer_rc;
+    }
+    return rc;
+}
+
+int tmb_lock_recover(tmb_win *win, int rank)
+{
+    struct tmbi_lock_view view;
+    int rc = lock_check(win, "tmb_lock_recover", rank);
+
+    if (rc)
+        return rc;
+    if (!hold_held(&win->peers[rank].hold)) {
+        tmbi_error(
+            "tmb_lock_recover: window %p: the caller does not hold the lock of rank "
+            "%d",
+            (void *)win, rank);
+        return -EPERM;
+    }
+    view = view_of(win, rank);
+    threads_lock(win);
+    win->peers[rank].hold.broken = false;
+    threads_unlock(win);
+    if (tmbi_lock_mend(&view))
+        return 0;
+    tmbi_error("tmb_lock_recover: window %p: the lock of rank %d needs no recovery",
+               (void *)win, rank);
+    return -EINVAL;
+}

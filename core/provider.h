@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The contract between core and providers: the only boundary there is.
+ *
+ * A provider moves bytes between ranks and wakes sleeping ranks. Core decides what
+ * to move, when to wait and what the words in memory mean: windows, locks, signals,
+ * atomics and collectives are built above these operations, so that every provider
+ * gets them.
+ *
+ * Downward calls are the operations of struct tmbi_provider; upward a provider calls
+ * only what is declared at the end of this file (and log, env, clock, stats).
+ * Ranks are ranks of the job. Every operation returns 0 or a negative errno unless
+ * it says otherwise, and the first to detect an error logs it.
+ *
+ * Threads: open, connect and close are called by one thread while no other
+ * operation runs. Every other operation is called by any thread at any time.
+ */
+#ifndef TMBI_PROVIDER_H
+#define TMBI_PROVIDER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "request.h"
+
+struct tmbi_env_table;
+
+/* What a provider can do; `tombolo info` prints it, tests skip by it. */
+#define TMBI_CAP_MAPPED   0x1u /* memory of mem_alloc() is mapped by every peer */
+#define TMBI_CAP_CREATE   0x2u /* windows on the caller's own memory */
+#define TMBI_CAP_DOORBELL 0x4u /* waits sleep until rung, and don't only poll */
+#define TMBI_CAP_DEATH    0x8u /* a dead process is noticed within a second */
+
+/* An endpoint's address and a memory's key, as exchanged between ranks: fixed-width
+ * little-endian bytes that only the provider reads, and validates, for they come
+ * from a peer. */
+#define TMBI_ADDRESS_BYTES 128
+#define TMBI_KEY_BYTES     64
+
+/* What can be slept on. Waits of the application's threads use one line and the agent
+ * the other, so that kicking the agent does not disturb a waiting thread; a provider
+ * short of doorbells may put both lines on one. */
+enum tmbi_line { TMBI_LINE_WAIT = 0, TMBI_LINE_AGENT = 1, TMBI_LINES = 2 };
+
+/*
+ * A process's wake slot for one line, in memory that all its wakers reach.
+ * armed: 1 while the process sleeps or is about to. The sleeper stores 1 (seq_cst)
+ *        and then reads its condition; the waker changes the condition, fences
+ *        (seq_cst) and then reads armed. Whoever exchanges 1 for 0 rings.
+ * doorbell: the provider's own: what to ring.
+ */
+struct tmbi_wake_slot {
+    _Atomic uint32_t armed;
+    uint32_t doorbell;
+    uint32_t reserved[14];
+};
+_Static_assert(sizeof(struct tmbi_wake_slot) == 64, "a wake slot is one cache line");
+
+/* Who we are; owned by core, valid from open() to close(). */
+struct tmbi_job {
+    int rank;
+    int size;
+    char name[40]; /* NUL-terminated; equal on all ranks, unique while the job lives */
+};
+
+/* The head of a provider's endpoint: this process as the provider sees it. The
+ * provider embeds it as its first member, allocates it in open() and frees it in
+ * close(). */
+struct tmbi_endpoint {
+    const struct tmbi_provider *ops;
+    const struct tmbi_job *job;
+    const _Atomic uint32_t *deaths; /* grows after a peer's state became DEAD (release;
+                                       waits read it with acquire) */
+    size_t call_bytes;              /* the most payload of one call() */
+};
+
+/* Memory of this process that peers can reach. Allocated and freed by the provider. */
+struct tmbi_mem {
+    struct tmbi_endpoint *ep;
+    uint8_t *base;
+    size_t bytes;
+    void *control;        /* zero-filled, 64-aligned; core's locks live here */
+    size_t control_bytes; /* as asked for */
+};
+
+/* A peer's memory as this process reaches it. Allocated by core, filled in by
+ * mem_attach(). */
+struct tmbi_remote {
+    struct tmbi_endpoint *ep;
+    int rank;
+    uint8_t *base; /* mapped here, or NULL: put(), get() and call() reach it */
+    void *control; /* mapped here, or NULL: call() reaches it */
+    size_t bytes;  /* as the owner says; core checks both sizes */
+    size_t control_bytes;
+    uint64_t window;     /* the owner's number for it; core fills it in for call() */
+    uint64_t address;    /* the provider's own */
+    void *provider_data; /* the provider's own */
+};
+
+struct tmbi_provider {
+    const char *name;
+    uint32_t caps;
+    const struct tmbi_env_table *env; /* its variables; core checks and prints them */
+
+    /*
+     * Attach this process. -ENODEV: this provider can't be used here (logged at info;
+     * core goes on with the next); any other error ends tmb_init.
+     */
+    int (*open)(const struct tmbi_job *job, struct tmbi_endpoint **ep);
+
+    /* Detach. Marks this process as having LEFT if `leaving`, otherwise a failed start
+     * is undone. All memory was freed before. Never fails. */
+    void (*close)(struct tmbi_endpoint *ep, bool leaving);
+
+    /* This endpoint's address, for the peers' connect(). */
+    void (*address)(struct tmbi_endpoint *ep, uint8_t address[TMBI_ADDRESS_BYTES]);
+
+    /*
+     * Meet the peers. addresses + i * stride is rank i's; all zero: rank i has no
+     * endpoint of this provider. Every rank has opened before any connects. Keeps no
+     * pointer. Afterwards reach() answers. Blocks at most until `deadline`.
+     */
+    int (*connect)(struct tmbi_endpoint *ep, const uint8_t *addresses, size_t stride,
+                   int64_t deadline);
+
+    /* Whether a rank is reached: 0, or -EHOSTUNREACH with *why a static sentence. */
+    int (*reach)(struct tmbi_endpoint *ep, int rank, const char **why);
+
+    /* enum tmb_peer_state of a reached rank. No system call: waits poll it. */
+    int (*peer_state)(struct tmbi_endpoint *ep, int rank);
+
+    /* A reached rank's host (equal under one kernel) and pid; for information. */
+    void (*peer_host)(struct tmbi_endpoint *ep, int rank, uint64_t *host, int64_t *pid);
+
+    /* A reached rank's wake slot, or NULL if it is not mapped here: ring() it always. */
+    struct tmbi_wake_slot *(*wake_slot)(struct tmbi_endpoint *ep, int rank,
+                                        enum tmbi_line line);
+
+    /* Ring a rank's doorbell. A hint: may be lost, coalesced, or come late. Never
+     * blocks, never fails; a dead rank is no error. May be the caller's own rank. */
+    void (*ring)(struct tmbi_endpoint *ep, int rank, enum tmbi_line line);
+
+    /* Sleep on the own doorbell of a line for at most timeout_ns (never negative).
+     * Called by one thread per line at a time. Returns 1 if rung, 0 otherwise. The
+     * place for housekeeping: core sleeps at most 100 ms at a time. */
+    int (*sleep)(struct tmbi_endpoint *ep, enum tmbi_line line, int64_t timeout_ns);
+
+    /*
+     * Memory. mem_alloc: `bytes` (0 is legal), 64-aligned, content undefined, reachable
+     * by peers. mem_create: the caller's memory, which outlives it. Both with
+     * `control_bytes` of control memory, in the region where there is one. -ENOMEM
+     * with the sizes logged.
+     */
+    int (*mem_alloc)(struct tmbi_endpoint *ep, size_t bytes, size_t control_bytes,
+                     struct tmbi_mem **mem);
+    int (*mem_create)(struct tmbi_endpoint *ep, void *base, size_t bytes,
+                      size_t control_bytes, struct tmbi_mem **mem);
+    void (*mem_free)(struct tmbi_mem *mem);
+    void (*mem_key)(const struct tmbi_mem *mem, uint8_t key[TMBI_KEY_BYTES]);
+
+    /* Reach a peer's memory (or, rank being our own, our own) by its key. -EPROTO: the
+     * key is garbage. */
+    int (*mem_attach)(struct tmbi_endpoint *ep, int rank,
+                      const uint8_t key[TMBI_KEY_BYTES], struct tmbi_remote *remote);
+    void (*mem_detach)(struct tmbi_remote *remote);
+
+    /*
+     * Move bytes to or from a remote whose base is NULL; core has checked the bounds.
+     * Locally complete on return, remotely at flush(). -EHOSTDOWN, -ETIMEDOUT.
+     */
+    int (*put)(const struct tmbi_remote *remote, uint64_t offset, const void *src,
+               size_t bytes);
+    int (*get)(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+               size_t bytes);
+    int (*flush)(const struct tmbi_remote *remote);
+
+    /*
+     * Have the target's agent execute a request on its memory: `in_bytes` at `in` go
+     * there, `out_bytes` come back to `out` (each at most ep->call_bytes, either may be
+     * 0), and request->result is filled in. Complete at the target on return. Returns
+     * the agent's own result, or -EHOSTDOWN, -ETIMEDOUT.
+     */
+    int (*call)(const struct tmbi_remote *remote, struct tmbi_request *request,
+                const void *in, size_t in_bytes, void *out, size_t out_bytes);
+
+    /* Execute the requests that peers have posted to us, by tmbi_request_execute();
+     * called by the agent's thread only. Returns how many. */
+    int (*serve)(struct tmbi_endpoint *ep);
+
+    /* Whether serve() would find something; the agent's sleep condition. */
+    bool (*serve_pending)(struct tmbi_endpoint *ep);
+};
+
+/* ------------------------------------------------- what a provider calls up -- */
+
+/* Wait: spin, then sleep on the own line until ready(arg), or `deadline` (of
+ * tmbi_clock_ns(); INT64_MAX: never) with -ETIMEDOUT. ready() must not block. */
+typedef bool tmbi_ready(void *arg);
+int tmbi_wait_until(enum tmbi_line line, tmbi_ready *ready, void *arg, int64_t deadline);
+
+/* Wake a rank after a change that it may wait for: fences, rings only if it sleeps. */
+void tmbi_wake(struct tmbi_endpoint *ep, int rank, enum tmbi_line line);
+
+/* Execute a peer's request (already copied out of memory that the peer can write): it
+ * is validated against our windows. `in` and `out` are its payloads and may be the same
+ * memory. Fills in request->result. Returns what call() shall return at the origin. */
+int tmbi_request_execute(struct tmbi_request *request, const void *in, size_t in_bytes,
+                         void *out, size_t out_bytes);
+
+/* How long an operation may take that needs a peer's help (TMB_OP_TIMEOUT), as a
+ * deadline from now. */
+int64_t tmbi_op_deadline(void);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Put, get and their completion. A mapped put is a bounds check and a copy. */
+#include <errno.h>
+
+#include "fence.h"
+#include "log.h"
+#include "window.h"
+
+int tmb_put(tmb_win *win, int rank, uint64_t offset, const void *src, size_t bytes)
+{
+    struct tmbi_peer *peer;
+    int rc = tmbi_window_target(win, "tmb_put", rank, offset, bytes, &peer);
+
+    if (tmbi_unlikely(rc))
+        return rc;
+    if (tmbi_unlikely(!src && bytes))
+        return tmbi_null_bad("tmb_put", bytes);
+    return tmbi_peer_put(peer, offset, src, bytes);
+}
+
+int tmb_get(tmb_win *win, int rank, uint64_t offset, void *dst, size_t bytes)
+{
+    struct tmbi_peer *peer;
+    int rc = tmbi_window_target(win, "tmb_get", rank, offset, bytes, &peer);
+
+    if (tmbi_unlikely(rc))
+        return rc;
+    if (tmbi_unlikely(!dst && bytes))
+        return tmbi_null_bad("tmb_get", bytes);
+    return tmbi_peer_get(peer, offset, dst, bytes);
+}
+
+/*
+ * Every route that exists ends a transfer before it returns: loads and stores, the
+ * kernel's copy, and the agent's answer. So no operation outlives its call, and its
+ * handle is the one that has ended: NULL.
+ */
+int tmb_put_nb(tmb_win *win, int rank, uint64_t offset, const void *src, size_t bytes,
+               tmb_op **op)
+{
+    int rc = tmb_put(win, rank, offset, src, bytes);
+
+    if (rc == 0 && op)
+        *op = NULL;
+    return rc;
+}
+
+int tmb_get_nb(tmb_win *win, int rank, uint64_t offset, void *dst, size_t bytes,
+               tmb_op **op)
+{
+    int rc = tmb_get(win, rank, offset, dst, bytes);
+
+    if (rc == 0 && op)
+        *op = NULL;
+    return rc;
+}
+
+static int op_check(const char *call, tmb_op *const *op)
+{
+    if (!tmbi_running()) {
+        tmbi_error("%s: not initialized: call tmb_init first, tmb_finalize last", call);
+        return -ENOTCONN;
+    }
+    if (!op)
+        return tmbi_null_bad(call, sizeof(*op));
+    if (*op) {
+        tmbi_error("%s: operation %p: no such operation is under way", call, (void *)*op);
+        return -EBADF;
+    }
+    return 0;
+}
+
+int tmb_op_test(tmb_op **op, int *done)
+{
+    int rc = op_check("tmb_op_test", op);
+
+    if (rc == 0 && !done)
+        rc = tmbi_null_bad("tmb_op_test", sizeof(*done));
+    if (rc == 0)
+        *done = 1;
+    return rc;
+}
+
+int tmb_op_wait(tmb_op **op, int64_t timeout_ns)
+{
+    (void)timeout_ns;
+    return op_check("tmb_op_wait", op);
+}
+
+static int iov_check(tmb_win *win, const char *call, int rank, const struct tmb_iov *iov,
+                     size_t count, struct tmbi_peer **peer)
+{
+    int rc = tmbi_window_peer(win, call, rank, peer);
+
+    if (rc == 0 && count && !iov)
+        rc = tmbi_null_bad(call, count * sizeof(*iov));
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = tmbi_window_target(win, call, rank, iov[i].offset, iov[i].bytes, peer);
+        if (rc == 0 && iov[i].bytes && !iov[i].addr)
+            rc = tmbi_null_bad(call, iov[i].bytes);
+    }
+    return rc;
+}
+
+int tmb_putv(tmb_win *win, int rank, const struct tmb_iov *iov, size_t count)
+{
+    struct tmbi_peer *peer;
+    int rc = iov_check(win, "tmb_putv", rank, iov, count, &peer);
+
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = tmbi_peer_put(peer, iov[i].offset, iov[i].addr, iov[i].bytes);
+    return rc;
+}
+
+int tmb_getv(tmb_win *win, int rank, const struct tmb_iov *iov, size_t count)
+{
+    struct tmbi_peer *peer;
+    int rc = iov_check(win, "tmb_getv", rank, iov, count, &peer);
+
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = tmbi_peer_get(peer, iov[i].offset, iov[i].addr, iov[i].bytes);
+    return rc;
+}
+
+/* ---- completion ---- */
+
+/* The fence makes earlier stores visible before later loads and stores of ours: that is
+ * what completion means where memory is coherent. */
+static int peer_flush(struct tmbi_peer *peer)
+{
+    tmbi_fence_full();
+    if (peer->base || !peer->bytes)
+        return 0;
+    return peer->ep->ops->flush(&peer->remote);
+}
+
+int tmb_flush(tmb_win *win, int rank)
+{
+    struct tmbi_peer *peer;
+    int rc = tmbi_window_peer(win, "tmb_flush", rank, &peer);
+
+    return tmbi_unlikely(rc) ? rc : peer_flush(peer);
+}
+
+int tmb_flush_all(tmb_win *win)
+{
+    int rc = tmbi_window_check(win, "tmb_flush_all");
+
+    if (tmbi_unlikely(rc))
+        return rc;
+    tmbi_fence_full();
+    if (win->unmapped == 0)
+        return 0;
+    for (int i = 0; i < win->size; i++) {
+        int peer_rc = peer_flush(&win->peers[i]);
+
+        rc = rc ? rc : peer_rc;
+    }
+    return rc;
+}
+
+int tmb_flush_local(tmb_win *win, int rank)
+{
+    struct tmbi_peer *peer;
+
+    return tmbi_window_peer(win, "tmb_flush_local", rank, &peer);
+}
+
+int tmb_fence(tmb_win *win)
+{
+    int rc = tmbi_window_check(win, "tmb_fence");
+
+    tmbi_fence_release(); /* unmapped routes are in order already */
+    return rc;
+}

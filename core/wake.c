@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wake.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include "clock.h"
+#include "fence.h"
+#include "stats.h"
+
+/* A wake-up that was lost (a doorbell is a hint) costs this much at most. */
+#define SLEEP_MAX_NS 100000000
+
+/* How often the clock is read while spinning. */
+#define SPINS_PER_LOOK 32
+
+struct line {
+    pthread_mutex_t mutex; /* protects sleepers, leader, sleeps */
+    pthread_cond_t woken;  /* CLOCK_MONOTONIC */
+    struct tmbi_wake_slot *slot;
+    unsigned sleepers;
+    bool leader;     /* a thread sleeps on the doorbell */
+    uint64_t sleeps; /* that a leader has ended */
+    int64_t spin_ns;
+};
+
+static struct {
+    struct tmbi_endpoint *ep;
+    int rank;
+    struct line lines[TMBI_LINES];
+} wake;
+
+void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns)
+{
+    for (int i = 0; i < TMBI_LINES; i++) {
+        struct line *line = &wake.lines[i];
+
+        pthread_mutex_init(&line->mutex, NULL);
+        tmbi_cond_init(&line->woken);
+        line->slot = ep->ops->wake_slot(ep, rank, (enum tmbi_line)i);
+        /* The agent shares its core with the application: it never spins. */
+        line->spin_ns = i == TMBI_LINE_WAIT ? spin_ns : 0;
+    }
+    wake.ep = ep;
+    wake.rank = rank;
+}
+
+void tmbi_wake_set_spin(int64_t spin_ns)
+{
+    wake.lines[TMBI_LINE_WAIT].spin_ns = spin_ns;
+}
+
+void tmbi_wake_stop(void)
+{
+    for (int i = 0; i < TMBI_LINES; i++) {
+        pthread_cond_destroy(&wake.lines[i].woken);
+        pthread_mutex_destroy(&wake.lines[i].mutex);
+    }
+    wake.ep = NULL;
+}
+
+void tmbi_wake_slot_ring(struct tmbi_wake_slot *slot, struct tmbi_endpoint *ep, int rank,
+                         enum tmbi_line line)
+{
+    /* seq_cst load: partner is the exchange in arm(). The exchange lets one of many
+     * wakers ring. */
+    if (slot && !atomic_load_explicit(&slot->armed, memory_order_seq_cst))
+        return;
+    if (slot && !atomic_exchange_explicit(&slot->armed, 0, memory_order_seq_cst))
+        return;
+    ep->ops->ring(ep, rank, line);
+}
+
+void tmbi_wake(struct tmbi_endpoint *ep, int rank, enum tmbi_line line)
+{
+    /* Orders the caller's change, however it was made, before the look at armed. */
+    tmbi_fence_full();
+    tmbi_wake_slot_ring(ep->ops->wake_slot(ep, rank, line), ep, rank, line);
+}
+
+void tmbi_wake_self(enum tmbi_line line)
+{
+    tmbi_wake_slot_ring(wake.lines[line].slot, wake.ep, wake.rank, line);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Returns whether ready() came true. */
+static bool spin(const struct line *line, tmbi_ready *ready, void *arg, int64_t deadline)
+{
+    int64_t end;
+
+    if (ready(arg))
+        return true;
+    if (line->spin_ns == 0)
+        return false;
+    end = earlier(tmbi_clock_ns() + line->spin_ns, deadline);
+    do {
+        for (int i = 0; i < SPINS_PER_LOOK; i++) {
+            if (ready(arg))
+                return true;
+            tmbi_cpu_relax();
+        }
+    } while (tmbi_clock_ns() < end);
+    return false;
+}
+
+static void arm(struct line *line)
+{
+    /* Partner: tmbi_wake_slot_ring(). Before the condition is looked at again. */
+    atomic_exchange_explicit(&line->slot->armed, 1, memory_order_seq_cst);
+}
+
+/* The line's doorbell has one sleeper at a time; called with the mutex held. */
+static void lead(struct line *line, int64_t timeout_ns)
+{
+    int rung;
+
+    line->leader = true;
+    pthread_mutex_unlock(&line->mutex);
+    tmbi_count(sleeps);
+    rung = wake.ep->ops->sleep(wake.ep, (enum tmbi_line)(line - wake.lines), timeout_ns);
+    if (rung)
+        tmbi_count(doorbells_heard);
+    pthread_mutex_lock(&line->mutex);
+    line->leader = false;
+    line->sleeps++;
+    pthread_cond_broadcast(&line->woken);
+}
+
+/* Sleep until something happens on the line, unless it has since `sleeps` was read. */
+static void line_sleep(struct line *line, uint64_t sleeps, int64_t timeout_ns)
+{
+    pthread_mutex_lock(&line->mutex);
+    if (line->sleeps == sleeps) {
+        if (line->leader)
+            tmbi_cond_wait(&line->woken, &line->mutex, tmbi_deadline(timeout_ns));
+        else
+            lead(line, timeout_ns);
+    }
+    pthread_mutex_unlock(&line->mutex);
+}
+
+static uint64_t line_enter(struct line *line)
+{
+    uint64_t sleeps;
+
+    pthread_mutex_lock(&line->mutex);
+    line->sleepers++;
+    sleeps = line->sleeps;
+    pthread_mutex_unlock(&line->mutex);
+    return sleeps;
+}
+
+static void line_leave(struct line *line)
+{
+    pthread_mutex_lock(&line->mutex);
+    if (--line->sleepers == 0) /* relaxed: a waker that still sees 1 rings in vain */
+        atomic_store_explicit(&line->slot->armed, 0, memory_order_relaxed);
+    pthread_mutex_unlock(&line->mutex);
+}
+
+static uint64_t line_sleeps(struct line *line)
+{
+    uint64_t sleeps;
+
+    pthread_mutex_lock(&line->mutex);
+    sleeps = line->sleeps;
+    pthread_mutex_unlock(&line->mutex);
+    return sleeps;
+}
+
+int tmbi_wait_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
+{
+    struct line *line = &wake.lines[which];
+    uint64_t sleeps;
+    int rc = 0;
+
+    if (spin(line, ready, arg, deadline))
+        return 0;
+    sleeps = line_enter(line);
+    for (;;) {
+        int64_t left;
+
+        arm(line);
+        if (ready(arg))
+            break;
+        left = deadline == TMBI_NEVER ? SLEEP_MAX_NS : deadline - tmbi_clock_ns();
+        if (left <= 0) {
+            rc = -ETIMEDOUT;
+            break;
+        }
+        line_sleep(line, sleeps, earlier(left, SLEEP_MAX_NS));
+        sleeps = line_sleeps(line);
+    }
+    line_leave(line);
+    return rc;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sleeping without missing a wake. A waiter spins for a while, arms its wake slot, looks
+ * at its condition again and sleeps on the line's doorbell; a waker changes the condition
+ * and then rings if the slot is armed. Both orders are seq_cst (Dekker), so one of the
+ * two sees the other. Doorbells are hints, and every sleep is bounded.
+ *
+ * Threads of one process that wait on one line share its doorbell: one of them, the
+ * leader, sleeps on the doorbell, the others on a condition variable; whatever ends the
+ * leader's sleep makes all look again, and one of them leads next.
+ * test/model/wake.pml models tmbi_wait_until and tmbi_wake.
+ */
+#ifndef TMBI_WAKE_H
+#define TMBI_WAKE_H
+
+#include "export.h"
+#include "provider.h"
+
+/* Lines of this process sleep by endpoint `ep` as rank `rank`; spin_ns: how long waits of
+ * the application spin before they sleep. */
+void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns);
+void tmbi_wake_stop(void);
+
+/* Change how long waits spin; for measuring. No wait is under way. */
+TMBI_TOOL void tmbi_wake_set_spin(int64_t spin_ns);
+
+/* Wake after a seq_cst change of the condition: no fence of its own. `slot` NULL: the
+ * slot is not mapped here. */
+void tmbi_wake_slot_ring(struct tmbi_wake_slot *slot, struct tmbi_endpoint *ep, int rank,
+                         enum tmbi_line line);
+
+/* Wake this process's own waits on a line, after a seq_cst change. */
+void tmbi_wake_self(enum tmbi_line line);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The provider's own state: what its files share. */
+#ifndef TMBI_IVSHMEM_H
+#define TMBI_IVSHMEM_H
+
+#include "arena.h"
+#include "call.h"
+#include "host.h"
+
+enum tmbi_cma_choice { TMBI_CMA_AUTO = 0, TMBI_CMA_ON, TMBI_CMA_OFF };
+
+#define TMBI_COOKIE_BYTES 16
+
+/* A rank of the job. All but `cma` and `left` is constant after connect(). */
+struct tmbi_rank {
+    const char *unreachable; /* why; NULL: it is reached */
+    struct tmbi_slot *slot;
+    struct tmbi_call_block *block; /* its endpoint block, in the region */
+    uint32_t slot_index;
+    uint32_t epoch;
+    uint32_t id;
+    int bell[TMBI_LINES]; /* or -1: it had gone before its doorbells came */
+    int pidfd;            /* -1, but while we look for deaths by ourselves */
+    int64_t pid;
+    uint64_t host;
+    uint64_t cookie_at; /* an address in that process; what lies there: */
+    uint8_t cookie[TMBI_COOKIE_BYTES];
+    _Atomic bool cma;  /* process_vm_readv and writev reach it; relaxed: a hint */
+    _Atomic bool left; /* was seen as LEFT; relaxed */
+};
+
+struct tmbi_ivshmem_config {
+    const char *server;
+    int cma; /* enum tmbi_cma_choice */
+    uint64_t private_bytes;
+};
+
+struct tmbi_ivshmem {
+    struct tmbi_endpoint head;
+    struct tmbi_ivshmem_config config;
+    struct tmbi_host host;
+    struct tmbi_region *region; /* of `host` */
+    uint32_t slot;
+    uint32_t job;
+    struct tmbi_arena arena;
+    struct tmbi_rank *ranks; /* of the job; NULL before connect() */
+    struct tmbi_calls calls;
+    int epoll[TMBI_LINES];
+    uint64_t host_hash;
+    uint8_t cookie[TMBI_COOKIE_BYTES]; /* peers read it, to be sure who we are */
+};
+
+extern const struct tmbi_provider tmbi_provider_ivshmem;
+
+static inline struct tmbi_ivshmem *tmbi_ivshmem(struct tmbi_endpoint *ep)
+{
+    return (struct tmbi_ivshmem *)ep;
+}
+
+/* Allocate from the arena; -ENOMEM is logged with what was asked for and what is free. */
+int tmbi_ivshmem_alloc(struct tmbi_ivshmem *iv, uint64_t bytes, const char *what,
+                       void **block);
+
+/* peers.c */
+int tmbi_ivshmem_identify(struct tmbi_ivshmem *iv);
+void tmbi_ivshmem_address(struct tmbi_endpoint *ep, uint8_t bytes[TMBI_ADDRESS_BYTES]);
+int tmbi_ivshmem_connect(struct tmbi_endpoint *ep, const uint8_t *addresses,
+                         size_t stride, int64_t deadline);
+int tmbi_ivshmem_reach(struct tmbi_endpoint *ep, int rank, const char **why);
+int tmbi_ivshmem_peer_state(struct tmbi_endpoint *ep, int rank);
+void tmbi_ivshmem_peer_host(struct tmbi_endpoint *ep, int rank, uint64_t *host,
+                            int64_t *pid);
+struct tmbi_wake_slot *tmbi_ivshmem_wake_slot(struct tmbi_endpoint *ep, int rank,
+                                              enum tmbi_line line);
+
+/* memory.c */
+int tmbi_ivshmem_mem_alloc(struct tmbi_endpoint *ep, size_t bytes, size_t control_bytes,
+                           struct tmbi_mem **mem);
+int tmbi_ivshmem_mem_create(struct tmbi_endpoint *ep, void *base, size_t bytes,
+                            size_t control_bytes, struct tmbi_mem **mem);
+void tmbi_ivshmem_mem_free(struct tmbi_mem *mem);
+void tmbi_ivshmem_mem_key(const struct tmbi_mem *mem, uint8_t key[TMBI_KEY_BYTES]);
+int tmbi_ivshmem_mem_attach(struct tmbi_endpoint *ep, int rank,
+                            const uint8_t key[TMBI_KEY_BYTES],
+                            struct tmbi_remote *remote);
+void tmbi_ivshmem_mem_detach(struct tmbi_remote *remote);
+
+/* remote.c: windows on a peer's own memory */
+void tmbi_ivshmem_cma_permit(const struct tmbi_ivshmem *iv);
+/* Find out whether the kernel lets us at a rank's memory. -EACCES: not, but it must. */
+int tmbi_ivshmem_cma_probe(struct tmbi_ivshmem *iv, int rank);
+int tmbi_ivshmem_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
+                     size_t bytes);
+int tmbi_ivshmem_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+                     size_t bytes);
+int tmbi_ivshmem_flush(const struct tmbi_remote *remote);
+
+/* doorbell.c */
+int tmbi_ivshmem_bells_open(struct tmbi_ivshmem *iv);
+void tmbi_ivshmem_bells_close(struct tmbi_ivshmem *iv);
+void tmbi_ivshmem_ring(struct tmbi_endpoint *ep, int rank, enum tmbi_line line);
+int tmbi_ivshmem_sleep(struct tmbi_endpoint *ep, enum tmbi_line line, int64_t timeout_ns);
+
+#endif

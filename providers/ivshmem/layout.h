@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The region: what its bytes mean. Shared between processes, guests, the server and
+ * the kernel module, so: fixed widths, offsets from the region's start instead of
+ * pointers, little-endian, a version, and every reader validates what it reads.
+ *
+ *   0           header          4 KiB
+ *   slots       slot_count * 256 B   one per process (and one per VM)
+ *   jobs        job_count * 64 B
+ *   page map    page_count * 4 B     who owns each page of the heap
+ *   heap        page_count * 16 KiB, page-aligned
+ *
+ * The server formats the region and writes the header once; `deaths`, slots, jobs and
+ * page map change by atomics. A job owns heap pages; a process carves small blocks out
+ * of its job's pages by itself (arena.h), keeping the book-keeping in its own memory.
+ */
+#ifndef TMBI_LAYOUT_H
+#define TMBI_LAYOUT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "../../core/provider.h"
+
+#define TMBI_REGION_MAGIC   UINT64_C(0x004f4c4f424d4f54) /* "TOMBOLO" */
+#define TMBI_REGION_VERSION 1u
+#define TMBI_REGION_MIN     (UINT64_C(1) << 20)
+#define TMBI_REGION_MAX     (UINT64_C(1) << 40)
+#define TMBI_PAGE_SHIFT     14
+#define TMBI_PAGE_BYTES     (UINT64_C(1) << TMBI_PAGE_SHIFT)
+#define TMBI_SLOTS_MAX      4096u
+#define TMBI_JOBS_MAX       1024u
+
+struct tmbi_region_header {
+    uint64_t magic; /* written last when formatting */
+    uint32_t version;
+    uint32_t header_bytes;
+    uint64_t size; /* of the region: a power of two */
+    uint8_t uuid[16];
+    uint64_t slots_offset;
+    uint64_t jobs_offset;
+    uint64_t map_offset;
+    uint64_t heap_offset;
+    uint32_t slot_count;
+    uint32_t job_count;
+    uint32_t page_count;
+    uint32_t page_shift;
+    uint32_t vectors; /* doorbells per peer */
+    uint32_t server_pid;
+    uint8_t reserved0[4096 - 96];
+    /* On lines of their own: waits poll `deaths`. */
+    _Atomic uint32_t deaths;    /* slots that became DEAD; partner: endpoint.deaths */
+    _Atomic uint32_t job_maker; /* slot + 1 of who makes a job entry now, or 0 */
+    uint8_t reserved1[56];
+};
+_Static_assert(sizeof(struct tmbi_region_header) == 4096 + 64, "header layout");
+_Static_assert(_Alignof(struct tmbi_region_header) == 8, "header alignment");
+#define TMBI_HEADER_BYTES 8192u /* what the header occupies */
+
+enum tmbi_slot_state {
+    TMBI_SLOT_FREE = 0,
+    TMBI_SLOT_CLAIMED = 1, /* being filled in by whoever claimed it */
+    TMBI_SLOT_LIVE = 2,
+    TMBI_SLOT_LEFT = 3, /* ended in good order */
+    TMBI_SLOT_DEAD = 4  /* ended otherwise */
+};
+
+/*
+ * A process (on the host: one server connection). Life: FREE -> CLAIMED -> LIVE ->
+ * LEFT or DEAD -> CLAIMED. A slot that belongs to a job (job != 0) is not claimed before
+ * the job is over, so that its peers can still read its end.
+ *   state: written by server, process and module; release, readers acquire
+ *   peer_id, epoch, pid, host: by whoever claimed, before LIVE; constant then
+ *   job, rank: by the process, when it joins; job cleared when the job is over
+ */
+struct tmbi_slot {
+    _Atomic uint32_t state;
+    uint32_t peer_id;     /* whose doorbell: the server's number for the connection */
+    uint32_t epoch;       /* grows each time that the slot is claimed */
+    _Atomic uint32_t job; /* its number + 1, or 0 */
+    int32_t rank;
+    uint32_t reserved0;
+    int64_t pid;
+    uint64_t host; /* equal for processes under one kernel and pid namespace */
+    _Atomic uint64_t heartbeat;
+    uint64_t reserved1[2];
+    struct tmbi_wake_slot wake[TMBI_LINES]; /* doorbell: peer_id << 16 | vector */
+    uint8_t reserved2[64];
+};
+_Static_assert(sizeof(struct tmbi_slot) == 256, "slot layout");
+
+enum tmbi_job_state {
+    TMBI_JOB_FREE = 0,
+    TMBI_JOB_CLAIMED = 1, /* name being written */
+    TMBI_JOB_ACTIVE = 2,
+    TMBI_JOB_CHECKING = 3, /* is it over? joiners wait */
+    TMBI_JOB_OVER = 4      /* for good: pages and slots are being freed */
+};
+
+/*
+ * A job's number: the index of its entry in the low 10 bits, and the entry's generation,
+ * so that a late reclaimer of a job does not touch its successor. Slots and pages name
+ * their job by number + 1.
+ */
+#define TMBI_JOB_INDEX_BITS 10
+_Static_assert(TMBI_JOBS_MAX <= 1u << TMBI_JOB_INDEX_BITS, "job numbers");
+
+/*
+ * A job. Found by name; over when no LIVE slot names it. The word holds the state in its
+ * low 4 bits, the generation above, and in its upper half a count of the word's changes:
+ * who decides by what was seen since a change can tell that there was no other.
+ */
+struct tmbi_job_entry {
+    _Atomic uint64_t word;
+    uint32_t size; /* ranks of the whole job */
+    uint32_t reserved0;
+    char name[40];
+    uint64_t reserved1;
+};
+_Static_assert(sizeof(struct tmbi_job_entry) == 64, "job layout");
+
+/* A page map word: 0 free, otherwise the owning job's number + 1. Claimed by
+ * compare-and-swap, so that no crash can leave the heap in between. */
+typedef _Atomic uint32_t tmbi_page_owner;
+
+#endif

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-3-Clause
+noinst_LTLIBRARIES += libtmbivshmem.la
+libtmbivshmem_la_SOURCES = \
+	providers/ivshmem/layout.h providers/ivshmem/region.h \
+	providers/ivshmem/region.c providers/ivshmem/heap.c providers/ivshmem/slot.c \
+	providers/ivshmem/job.c
+libtmbivshmem_la_SOURCES += \
+	providers/ivshmem/ivshmem.h providers/ivshmem/provider.c providers/ivshmem/peers.c \
+	providers/ivshmem/wire.h providers/ivshmem/wire.c \
+	providers/ivshmem/host.h providers/ivshmem/host.c providers/ivshmem/doorbell.c \
+	providers/ivshmem/arena.h providers/ivshmem/arena.c providers/ivshmem/memory.c \
+	providers/ivshmem/remote.c providers/ivshmem/call.h providers/ivshmem/call.c
+
+libtmbivshmem_la_SOURCES += \
+	providers/ivshmem/server/server.h providers/ivshmem/server/server.c \
+	providers/ivshmem/server/client.h providers/ivshmem/server/client.c \
+	providers/ivshmem/server/listen.h providers/ivshmem/server/listen.c \
+	providers/ivshmem/server/table.h providers/ivshmem/server/table.c \
+	providers/ivshmem/server/memory.h providers/ivshmem/server/memory.c
+dist_man_MANS += providers/ivshmem/man/tombolo-ivshmem.7

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Ranks that share a region: opening, meeting, leaving. */
+#include "ivshmem.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../../core/env.h"
+#include "../../core/log.h"
+
+static const struct tmbi_env_var env_vars[] = {
+    {.name = "TMB_SERVER",
+     .type = TMBI_ENV_STRING,
+     .meaning = "Socket of the server whose region the job uses; `tombolo run` sets it.",
+     .field = offsetof(struct tmbi_ivshmem_config, server)},
+    {.name = "TMB_IVSHMEM_CMA",
+     .type = TMBI_ENV_CHOICE,
+     .fallback = "auto",
+     .choices = "auto|on|off",
+     .meaning = "Copy to and from windows on a peer's own memory by process_vm_writev: "
+                "where permitted, or else fail, or never (its agent copies).",
+     .field = offsetof(struct tmbi_ivshmem_config, cma)},
+    {.name = "TMB_IVSHMEM_PRIVATE_SIZE",
+     .type = TMBI_ENV_SIZE,
+     .fallback = "64M",
+     .meaning = "Memory for windows in a job of one rank without a server; rounded up to "
+                "a power of two.",
+     .min = TMBI_REGION_MIN,
+     .max = TMBI_REGION_MAX,
+     .field = offsetof(struct tmbi_ivshmem_config, private_bytes)},
+};
+
+static const struct tmbi_env_table env = {
+    .owner = "ivshmem", .vars = env_vars, .count = sizeof env_vars / sizeof *env_vars};
+
+/* ---- opening ---- */
+
+static uint64_t power_of_two(uint64_t bytes)
+{
+    uint64_t power = TMBI_REGION_MIN;
+
+    while (power < bytes)
+        power *= 2;
+    return power;
+}
+
+static int region_open(struct tmbi_ivshmem *iv)
+{
+    int status;
+
+    if (iv->config.server)
+        status = tmbi_host_open(&iv->host, iv->config.server, tmbi_op_deadline());
+    else
+        status = tmbi_host_private(&iv->host, power_of_two(iv->config.private_bytes));
+    iv->region = &iv->host.region;
+    return status;
+}
+
+/* The server made a slot for our connection; say in it who we are. */
+static int slot_open(struct tmbi_ivshmem *iv)
+{
+    int status =
+        iv->config.server ? tmbi_slot_find(iv->region, iv->host.id, &iv->slot) : 0;
+
+    if (status) {
+        tmbi_error("server %s: its region has no slot for our ID %" PRIu32,
+                   iv->host.wire.path, iv->host.id);
+        return -EPROTO;
+    }
+    struct tmbi_slot *slot = &iv->region->slots[iv->slot];
+    slot->pid = getpid();
+    slot->host = iv->host_hash;
+    for (uint32_t line = 0; line < TMBI_LINES; line++) {
+        uint32_t vector = line < iv->host.lines ? line : iv->host.lines - 1;
+        slot->wake[line].doorbell = iv->host.id << 16 | vector;
+    }
+    return 0;
+}
+
+static int job_open(struct tmbi_ivshmem *iv)
+{
+    const struct tmbi_job *job = iv->head.job;
+
+    return tmbi_job_join(iv->region, iv->slot, job->name, (uint32_t)job->size, job->rank,
+                         tmbi_op_deadline(), &iv->job);
+}
+
+static int endpoint_open(struct tmbi_ivshmem *iv)
+{
+    int status = region_open(iv);
+
+    if (status)
+        return status;
+    status = slot_open(iv);
+    if (!status)
+        status = job_open(iv);
+    if (status)
+        goto close_region;
+    status = tmbi_arena_init(&iv->arena, iv->region, iv->job);
+    if (status)
+        goto close_region;
+    status = tmbi_calls_open(iv);
+    if (status)
+        goto fini_arena;
+    status = tmbi_ivshmem_bells_open(iv);
+    if (status)
+        goto close_calls;
+    return 0;
+
+close_calls:
+    tmbi_calls_close(iv);
+fini_arena:
+    tmbi_arena_fini(&iv->arena);
+close_region:
+    tmbi_host_close(&iv->host);
+    return status;
+}
+
+static int ivshmem_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
+{
+    struct tmbi_ivshmem *iv = calloc(1, sizeof *iv);
+
+    if (!iv)
+        return -ENOMEM;
+    iv->head.ops = &tmbi_provider_ivshmem;
+    iv->head.job = job;
+    iv->head.call_bytes = TMBI_CALL_BYTES;
+    int status = tmbi_env_load(&env, &iv->config);
+    if (!status && !iv->config.server && job->size > 1) {
+        tmbi_info("ivshmem: no region: TMB_SERVER names no server");
+        status = -ENODEV;
+    }
+    if (!status)
+        status = tmbi_ivshmem_identify(iv);
+    if (!status)
+        status = endpoint_open(iv);
+    if (status) {
+        free(iv);
+        return status;
+    }
+    iv->head.deaths = &iv->region->header->deaths;
+    tmbi_ivshmem_cma_permit(iv);
+    *ep = &iv->head;
+    return 0;
+}
+
+/* Leaving is said before the connection ends: what the server sees without it is a death.
+ * Our pages stay the job's, for peers may still look at the endpoint block. */
+static void ivshmem_close(struct tmbi_endpoint *ep, bool leaving)
+{
+    struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
+
+    if (leaving)
+        tmbi_slot_leave(iv->region, iv->slot);
+    tmbi_ivshmem_bells_close(iv);
+    tmbi_calls_close(iv);
+    tmbi_arena_fini(&iv->arena);
+    tmbi_host_close(&iv->host);
+    free(iv->ranks);
+    free(iv);
+}
+
+const struct tmbi_provider tmbi_provider_ivshmem = {
+    .name = "ivshmem",
+    .caps = TMBI_CAP_MAPPED | TMBI_CAP_CREATE | TMBI_CAP_DOORBELL | TMBI_CAP_DEATH,
+    .env = &env,
+    .open = ivshmem_open,
+    .close = ivshmem_close,
+    .address = tmbi_ivshmem_address,
+    .connect = tmbi_ivshmem_connect,
+    .reach = tmbi_ivshmem_reach,
+    .peer_state = tmbi_ivshmem_peer_state,
+    .peer_host = tmbi_ivshmem_peer_host,
+    .wake_slot = tmbi_ivshmem_wake_slot,
+    .ring = tmbi_ivshmem_ring,
+    .sleep = tmbi_ivshmem_sleep,
+    .mem_alloc = tmbi_ivshmem_mem_alloc,
+    .mem_create = tmbi_ivshmem_mem_create,
+    .mem_free = tmbi_ivshmem_mem_free,
+    .mem_key = tmbi_ivshmem_mem_key,
+    .mem_attach = tmbi_ivshmem_mem_attach,
+    .mem_detach = tmbi_ivshmem_mem_detach,
+    .put = tmbi_ivshmem_put,
+    .get = tmbi_ivshmem_get,
+    .flush = tmbi_ivshmem_flush,
+    .call = tmbi_ivshmem_call,
+    .serve = tmbi_ivshmem_serve,
+    .serve_pending = tmbi_ivshmem_serve_pending,
+};

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "listen.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../../../core/log.h"
+
+#define BACKLOG 1024
+
+static int address_make(const char *path, struct sockaddr_un *address)
+{
+    memset(address, 0, sizeof(*address));
+    address->sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof(address->sun_path)) {
+        tmbi_error("server: socket %s: the path is longer than %zu characters", path,
+                   sizeof(address->sun_path) - 1);
+        return -ENAMETOOLONG;
+    }
+    strcpy(address->sun_path, path);
+    return 0;
+}
+
+/* Whether nobody listens behind the socket file any more. */
+static bool is_stale(const struct sockaddr_un *address)
+{
+    struct stat status;
+    bool stale;
+    int probe;
+
+    if (lstat(address->sun_path, &status) || !S_ISSOCK(status.st_mode))
+        return false;
+    /* A live server's full backlog is EAGAIN. */
+    probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0)
+        return false;
+    stale = connect(probe, (const struct sockaddr *)address, sizeof(*address)) &&
+            errno == ECONNREFUSED;
+    close(probe);
+    return stale;
+}
+
+static int bind_error(const char *path, int error)
+{
+    if (error == EADDRINUSE)
+        tmbi_error("server: %s exists: another server listens there, or it is no socket; "
+                   "choose another --socket",
+                   path);
+    else
+        tmbi_error("server: can't listen at %s: %s", path, strerror(error));
+    return -error;
+}
+
+static int bind_fresh(int fd, const struct sockaddr_un *address)
+{
+    /* Nobody else may connect between bind and chmod. */
+    mode_t mask = umask(0177);
+    int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+
+    if (rc && errno == EADDRINUSE && is_stale(address)) {
+        unlink(address->sun_path);
+        rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+    }
+    rc = rc ? bind_error(address->sun_path, errno) : 0;
+    umask(mask);
+    return rc;
+}
+
+static int group_admit(const char *path, const char *name)
+{
+    struct group *group = getgrnam(name);
+
+    if (!group) {
+        tmbi_error("server: --group %s: no such group", name);
+        return -EINVAL;
+    }
+    if (chown(path, (uid_t)-1, group->gr_gid) || chmod(path, 0660)) {
+        int rc = -errno;
+
+        tmbi_error("server: %s can't be given to group %s: %s", path, name,
+                   strerror(errno));
+        return rc;
+    }
+    return 0;
+}
+
+int tmbi_listen(const char *path, const char *group, int *result)
+{
+    struct sockaddr_un address;
+    int rc = address_make(path, &address);
+    int fd;
+
+    if (rc)
+        return rc;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return bind_error(path, errno);
+    rc = bind_fresh(fd, &address);
+    if (rc)
+        goto close_fd;
+    if (group)
+        rc = group_admit(path, group);
+    if (rc == 0 && listen(fd, BACKLOG))
+        rc = bind_error(path, errno);
+    if (rc)
+        goto unlink_path;
+    *result = fd;
+    return 0;
+
+unlink_path:
+    unlink(path);
+close_fd:
+    close(fd);
+    return rc;
+}

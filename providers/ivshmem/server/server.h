@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The ivshmem server: gives clients (QEMU's ivshmem-doorbell, and ranks on the host)
+ * the region and each other's doorbells, and keeps the region's slots true. */
+#ifndef TMBI_SERVER_H
+#define TMBI_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../../../core/export.h"
+
+struct tmbi_server_options {
+    const char *socket;   /* path to listen on; must not exist, or be a dead server's */
+    uint64_t size;        /* of the region: a power of two */
+    uint32_t vectors;     /* doorbells per client, 1 .. 64 */
+    uint32_t max_clients; /* slots in the region */
+    bool hugepages;
+    int numa;          /* node for the region's memory, or -1 */
+    const char *group; /* may connect, beside the owner; NULL: owner only */
+    int ready_fd;      /* if >= 0: a byte is written and it is closed, once listening */
+};
+
+/* Serve until SIGTERM or SIGINT, then remove the socket. Returns 0, or a negative errno
+ * logged with what to do. */
+TMBI_TOOL int tmbi_server_run(const struct tmbi_server_options *options);
+
+#endif

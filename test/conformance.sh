@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The conformance suite, with several numbers of ranks and every route. $TOMBOLO is the
+# command, $BUILD where the programs are, $VARIANT how they were built.
+set -euo pipefail
+# shellcheck source=test/report.sh
+. "$(dirname "$0")/report.sh"
+build=${BUILD:-build}
+tombolo=${TOMBOLO:-$build/tombolo}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Run it; each of its cases counts here, named with its configuration.
+suite() { # CONFIGURATION RANKS ENVIRONMENT...
+    local configuration=$1 ranks=$2 word name status=0
+    shift 2
+    env "$@" timeout 600 "$tombolo" run -n "$ranks" "${options[@]}" -- "$build/conformance" \
+        "${cases[@]}" >"$log" 2>&1 || status=$?
+    while read -r word name; do
+        case $word in
+        ok) pass "$configuration $name" ;;
+        not) fail "$configuration ${name#ok }" ;;
+        esac
+    done < <(grep -E '^(not )?ok ' "$log" || true)
+    # A suite that crashed or hung has no last line, or says less than it counted.
+    if [ "$status" -ne 0 ] || ! grep -qE '^[1-9][0-9]* passed, 0 failed, ' "$log"; then
+        fail "$configuration ends well" "exit code $status"
+        grep -vE '^ok ' "$log" | tail -n 60 | sed 's/^/    /'
+    fi
+}
+
+# What makes no system call and no allocation.
+quiet() {
+    local status=0 word name
+    timeout 60 "$tombolo" run -n 2 -- "$build/quiet" >"$log" 2>&1 || status=$?
+    while read -r word name; do
+        case $word in
+        ok) pass "quiet $name" ;;
+        not) fail "quiet ${name#ok }" ;;
+        skip) skip "${name%%:*}" "${name#*: }" ;;
+        esac
+    done <"$log"
+    [ "$status" -eq 0 ] || fail "quiet ends well" "exit code $status"
+}
+
+cases=() options=()
+case ${VARIANT:-gcc} in
+gcc)
+    suite "1 rank" 1
+    suite "2 ranks" 2
+    suite "3 ranks" 3
+    suite "4 ranks" 4
+    suite "7 ranks" 7
+    suite "2 ranks, no spinning" 2 TMB_SPIN=0
+    suite "5 ranks, no spinning" 5 TMB_SPIN=0
+    suite "2 ranks, always spinning" 2 TMB_SPIN=10ms
+    suite "2 ranks, by the agent" 2 TMB_IVSHMEM_CMA=off
+    suite "4 ranks, by the agent" 4 TMB_IVSHMEM_CMA=off
+    options=(--vectors 1)
+    suite "3 ranks, one doorbell for all" 3 TMB_SPIN=0 TMB_IVSHMEM_CMA=off
+    quiet
+    ;;
+valgrind | arm64)
+    # Everything but what moves megabytes and hammers, which takes too long there.
+    cases=(library team collective/b window transfer/a transfer/n transfer/v strided
+        bounds atomic/o atomic/w atomic/n atomic/e signal lock/e lock/l lock/s thread)
+    suite "2 ranks" 2
+    suite "3 ranks, by the agent" 3 TMB_IVSHMEM_CMA=off
+    ;;
+*)
+    suite "1 rank" 1
+    suite "2 ranks" 2
+    suite "4 ranks, no spinning, by the agent" 4 TMB_SPIN=0 TMB_IVSHMEM_CMA=off
+    ;;
+esac
+finish

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: BSD-3-Clause
+noinst_PROGRAMS += conformance
+conformance_SOURCES = test/conformance/suite.h test/conformance/suite.c \
+	test/conformance/library.c test/conformance/team.c test/conformance/collective.c \
+	test/conformance/window.c test/conformance/transfer.c test/conformance/strided.c \
+	test/conformance/bounds.c test/conformance/atomic.c test/conformance/signal.c \
+	test/conformance/lock.c test/conformance/thread.c
+conformance_LDADD = libtombolo.la
+
+# It stands in for malloc, as sanitizers do.
+if !SANITIZER
+noinst_PROGRAMS += quiet
+quiet_SOURCES = test/conformance/quiet.c
+quiet_LDADD = libtombolo.la
+endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "suite.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CASE_SECONDS 120
+
+int me, ranks;
+
+static const struct suite_case *const families[] = {
+    library_cases,  team_cases,    collective_cases, window_cases,
+    transfer_cases, strided_cases, bounds_cases,     atomic_cases,
+    signal_cases,   lock_cases,    thread_cases};
+
+static atomic_int failures; /* of this rank in the current case */
+static const char *running;
+
+bool suite_check(bool ok, const char *text, const char *file, int line)
+{
+    if (!ok && atomic_fetch_add(&failures, 1) < 3)
+        fprintf(stderr, "# [%d] %s: %s:%d: %s\n", me, running, file, line, text);
+    return ok;
+}
+
+bool suite_expect(int got, int wanted, const char *text, const char *file, int line)
+{
+    char line_text[256];
+
+    if (got == wanted)
+        return true;
+    snprintf(line_text, sizeof(line_text), "%s gave %d (%s) instead of %d (%s)", text,
+             got, tmb_strerror(got), wanted, tmb_strerror(wanted));
+    return suite_check(false, line_text, file, line);
+}
+
+int64_t suite_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+int64_t suite_cpu_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+void suite_sleep(int64_t ns)
+{
+    struct timespec left = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+
+    nanosleep(&left, NULL);
+}
+
+/* xorshift64 (Marsaglia, Journal of Statistical Software 8, 2003). */
+uint64_t suite_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+void window_open(struct window *window, enum memory memory, size_t bytes)
+{
+    static _Alignas(64) uint8_t storage[STATIC_BYTES];
+    void *ptr = NULL;
+
+    window->memory = memory;
+    if (memory == MEMORY_ALLOC) {
+        OK(tmb_win_alloc(TMB_TEAM_WORLD, bytes, 0, &window->win));
+        OK(tmb_win_ptr(window->win, me, &ptr));
+        window->mine = ptr;
+        return;
+    }
+    window->mine =
+        memory == MEMORY_STATIC ? storage : aligned_alloc(64, (bytes + 63) / 64 * 64);
+    memset(window->mine, 0, bytes);
+    OK(tmb_win_create(TMB_TEAM_WORLD, window->mine, bytes, 0, &window->win));
+}
+
+void window_close(struct window *window)
+{
+    OK(tmb_win_free(window->win));
+    if (window->memory == MEMORY_HEAP)
+        free(window->mine);
+}
+
+static void too_long(int number)
+{
+    static const char text[] = "# the case took too long: ";
+
+    (void)number;
+    if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0 ||
+        write(STDERR_FILENO, running, strlen(running)) < 0 ||
+        write(STDERR_FILENO, "\n", 1) < 0)
+        _exit(98);
+    _exit(99);
+}
+
+struct tally {
+    int passed, failed, skipped;
+};
+
+static bool wanted(const char *name, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (!strncmp(name, argv[i], strlen(argv[i])))
+            return true;
+    return argc < 2;
+}
+
+static void run_case(const struct suite_case *c, struct tally *tally)
+{
+    int mine, all = 0;
+
+    running = c->name;
+    atomic_store(&failures, 0);
+    alarm(CASE_SECONDS);
+    OK(tmb_barrier(TMB_TEAM_WORLD, TMB_FOREVER));
+    c->run();
+    mine = atomic_load(&failures);
+    if (tmb_allreduce(TMB_TEAM_WORLD, &mine, &all, 1, TMB_I32, TMB_OP_ADD, TMB_FOREVER))
+        all = 1;
+    alarm(0);
+    tally->passed += all == 0;
+    tally->failed += all != 0;
+    if (me == 0)
+        printf("%s %s\n", all ? "not ok" : "ok", c->name);
+}
+
+static void run_family(const struct suite_case *cases, int argc, char **argv,
+                       struct tally *tally)
+{
+    for (const struct suite_case *c = cases; c->name; c++) {
+        if (!wanted(c->name, argc, argv) || ranks < c->ranks)
+            continue; /* a smaller job has no such case; it is no skip */
+        run_case(c, tally);
+        fflush(stdout);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct tally tally = {0, 0, 0};
+
+    if (tmb_init(TMB_THREAD_MULTIPLE) || tmb_rank(&me) || tmb_size(&ranks) ||
+        ranks > RANKS_MAX)
+        return 1;
+    signal(SIGALRM, too_long);
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+        run_family(families[i], argc, argv, &tally);
+    running = "finalize";
+    alarm(CASE_SECONDS);
+    OK(tmb_finalize());
+    EXPECT(tmb_barrier(TMB_TEAM_WORLD, 0), -ENOTCONN);
+    if (me == 0)
+        printf("%d passed, %d failed, %d skipped\n", tally.passed, tally.failed,
+               tally.skipped);
+    return tally.failed ? 1 : 0;
+}

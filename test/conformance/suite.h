@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The conformance suite: cases that all ranks run together. A case passes if it fails on
+ * no rank. */
+#ifndef SUITE_H
+#define SUITE_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tombolo.h"
+
+struct suite_case {
+    const char *name;
+    int ranks; /* at least */
+    void (*run)(void);
+};
+
+extern const struct suite_case library_cases[], team_cases[], collective_cases[],
+    window_cases[], transfer_cases[], strided_cases[], bounds_cases[], atomic_cases[],
+    signal_cases[], lock_cases[], thread_cases[];
+
+/* The caller's rank and the job's size. */
+extern int me, ranks;
+#define RANKS_MAX 64
+
+/* Note a failure, and go on. Any thread. */
+bool suite_check(bool ok, const char *text, const char *file, int line);
+#define CHECK(condition) suite_check((condition), #condition, __FILE__, __LINE__)
+
+/* Expect a return value; the text shows both. */
+bool suite_expect(int got, int wanted, const char *text, const char *file, int line);
+#define EXPECT(call, wanted) suite_expect((call), (wanted), #call, __FILE__, __LINE__)
+#define OK(call)             EXPECT(call, 0)
+
+/* Windows on every kind of memory. */
+enum memory { MEMORY_ALLOC, MEMORY_HEAP, MEMORY_STATIC, MEMORY_KINDS };
+#define STATIC_BYTES (UINT64_C(8) << 20)
+
+struct window {
+    tmb_win *win;
+    uint8_t *mine; /* the caller's part */
+    enum memory memory;
+};
+
+/* Zero-filled; at most STATIC_BYTES. */
+void window_open(struct window *window, enum memory memory, size_t bytes);
+void window_close(struct window *window);
+
+/* Nanoseconds. */
+int64_t suite_clock(void);
+int64_t suite_cpu_clock(void);
+void suite_sleep(int64_t ns);
+
+/* A reproducible sequence. */
+uint64_t suite_random(uint64_t *state);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Jobs that take much of a server's region, and end in every way.
+ *     jobs fill BYTES well|open|one|all   take BYTES in all, and end
+ *     jobs full                           take all there is, several times
+ *     jobs hold BYTES FILE                take BYTES, add a line to FILE, and keep them
+ *                                         while it is there
+ */
+#include <fcntl.h>
+
+#include "fault.h"
+
+/* Each rank's share, written to in every page. */
+static tmb_win *fill(size_t bytes)
+{
+    tmb_win *win;
+    void *part;
+
+    OK(tmb_win_alloc(TMB_TEAM_WORLD, bytes / (size_t)size, 0, &win));
+    OK(tmb_win_ptr(win, me, &part));
+    for (size_t at = 0; at + 8 <= bytes / (size_t)size; at += 4096) {
+        CHECK(((uint8_t *)part)[at] == 0);
+        ((uint8_t *)part)[at] = (uint8_t)(at >> 12 | 1);
+    }
+    return win;
+}
+
+static int fill_and_end(size_t bytes, const char *end)
+{
+    tmb_win *win = fill(bytes);
+    int rc = tmb_barrier(TMB_TEAM_WORLD, BOUND);
+
+    /* A rank may die while others leave the barrier, which then fails for them. */
+    CHECK(rc == 0 || (rc == -EHOSTDOWN && (!strcmp(end, "all") || !strcmp(end, "one"))));
+    if (!strcmp(end, "all") || (!strcmp(end, "one") && me == VICTIM))
+        raise(SIGKILL);
+    if (!strcmp(end, "one"))
+        EXPECT(tmb_barrier(TMB_TEAM_WORLD, BOUND), -EHOSTDOWN);
+    if (!strcmp(end, "well"))
+        OK(tmb_win_free(win));
+    EXPECT(tmb_finalize(), !strcmp(end, "one") ? -EHOSTDOWN : 0);
+    return 0;
+}
+
+/* As many windows as fit; all ranks agree how many. */
+static int take_all(size_t bytes, tmb_win **wins, int most)
+{
+    int count = 0, low, high, rc;
+
+    while ((rc = tmb_win_alloc(TMB_TEAM_WORLD, bytes, TMB_WIN_UNINIT, &wins[count])) == 0)
+        CHECK(++count < most);
+    EXPECT(rc, -ENOMEM);
+    OK(tmb_allreduce(TMB_TEAM_WORLD, &count, &low, 1, TMB_I32, TMB_OP_MIN, BOUND));
+    OK(tmb_allreduce(TMB_TEAM_WORLD, &count, &high, 1, TMB_I32, TMB_OP_MAX, BOUND));
+    CHECK(low == high && count > 0);
+    for (int i = 0; i < count; i++)
+        OK(tmb_win_free(wins[i]));
+    return count;
+}
+
+/* A full region says so on all ranks, and nothing is lost by that. */
+static int full(void)
+{
+    enum { MOST = 20000 };
+    static const size_t sizes[] = {1 << 20, 100000, 40000};
+    static tmb_win *wins[MOST];
+    int first[3] = {0};
+
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < 3; i++) {
+            int count = take_all(sizes[i], wins, MOST);
+
+            if (round == 0)
+                first[i] = count;
+            /* Memory for small things stays with the job: a page or two in all. */
+            CHECK(count <= first[i] && count >= first[i] - 2);
+        }
+    OK(tmb_finalize());
+    return 0;
+}
+
+static int hold(size_t bytes, const char *file)
+{
+    tmb_win *win = fill(bytes);
+
+    OK(tmb_barrier(TMB_TEAM_WORLD, BOUND));
+    if (me == 0) {
+        int fd = open(file, O_WRONLY | O_APPEND);
+
+        CHECK(fd >= 0 && write(fd, "held\n", 5) == 5 && close(fd) == 0);
+    }
+    while (access(file, F_OK) == 0)
+        pause_ms(5);
+    OK(tmb_win_free(win));
+    OK(tmb_finalize());
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    OK(tmb_init(TMB_THREAD_SINGLE));
+    OK(tmb_rank(&me));
+    OK(tmb_size(&size));
+    if (argc == 4 && !strcmp(argv[1], "fill"))
+        return fill_and_end(strtoull(argv[2], NULL, 10), argv[3]);
+    if (argc == 2 && !strcmp(argv[1], "full"))
+        return full();
+    if (argc == 4 && !strcmp(argv[1], "hold"))
+        return hold(strtoull(argv[2], NULL, 10), argv[3]);
+    fault_fail(__FILE__, __LINE__, "wrong usage");
+}

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-3-Clause
+include test/conformance/local.mk
+include test/fault/local.mk
+noinst_PROGRAMS += bad_input bad_calls
+bad_input_SOURCES = test/bad_input.c
+bad_input_LDADD = libtombolo.la
+bad_calls_SOURCES = test/bad_calls.c
+bad_calls_LDADD = libtombolo.la
+if HAVE_CMOCKA
+unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+# Core and providers call each other: one archive of both.
+check_LTLIBRARIES = libtmbunit.la
+libtmbunit_la_SOURCES =
+libtmbunit_la_LIBADD = libtmbcore.la libtmbivshmem.la
+unit_libs = libtmbunit.la $(CMOCKA_LIBS)
+unit_tests =
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+
+unit_tests += test/unit/log_test test/unit/env_test test/unit/launch_test
+test_unit_log_test_SOURCES = test/unit/log_test.c
+test_unit_log_test_CFLAGS = $(unit_cflags)
+test_unit_log_test_LDADD = $(unit_libs)
+test_unit_env_test_SOURCES = test/unit/env_test.c
+test_unit_env_test_CFLAGS = $(unit_cflags)
+test_unit_env_test_LDADD = $(unit_libs)
+test_unit_launch_test_SOURCES = test/unit/launch_test.c core/cli/hub.c core/cli/loop.c
+test_unit_launch_test_CFLAGS = $(unit_cflags)
+test_unit_launch_test_LDADD = $(unit_libs)
+
+unit_tests += test/unit/arena_test test/unit/host_test test/unit/peers_test
+test_unit_arena_test_SOURCES = test/unit/arena_test.c
+test_unit_arena_test_CFLAGS = $(unit_cflags)
+test_unit_arena_test_LDADD = $(unit_libs)
+test_unit_host_test_SOURCES = test/unit/host_test.c
+test_unit_host_test_CFLAGS = $(unit_cflags)
+test_unit_host_test_LDADD = $(unit_libs)
+test_unit_peers_test_SOURCES = test/unit/peers_test.c
+test_unit_peers_test_CFLAGS = $(unit_cflags)
+test_unit_peers_test_LDADD = $(unit_libs)
+
+unit_tests += test/unit/region_test test/unit/heap_test test/unit/slot_job_test \
+	test/unit/server_slot_test
+test_unit_region_test_SOURCES = test/unit/region_test.c
+test_unit_region_test_CFLAGS = $(unit_cflags)
+test_unit_region_test_LDADD = $(unit_libs)
+test_unit_heap_test_SOURCES = test/unit/heap_test.c
+test_unit_heap_test_CFLAGS = $(unit_cflags)
+test_unit_heap_test_LDADD = $(unit_libs)
+test_unit_slot_job_test_SOURCES = test/unit/slot_job_test.c
+test_unit_slot_job_test_CFLAGS = $(unit_cflags)
+test_unit_slot_job_test_LDADD = $(unit_libs)
+test_unit_server_slot_test_SOURCES = test/unit/server_slot_test.c
+test_unit_server_slot_test_CFLAGS = $(unit_cflags)
+test_unit_server_slot_test_LDADD = $(unit_libs)
+
+unit_tests += test/unit/budget_test
+test_unit_budget_test_SOURCES = test/unit/budget_test.c
+test_unit_budget_test_CFLAGS = $(unit_cflags)
+test_unit_budget_test_LDADD = $(unit_libs)
+
+unit_tests += test/unit/server_test
+test_unit_server_test_SOURCES = test/unit/server_test.c
+test_unit_server_test_CFLAGS = $(unit_cflags)
+test_unit_server_test_LDADD = $(unit_libs)
+endif
