@@ -9,7 +9,7 @@ noinst_LTLIBRARIES += libtmbcore.la
 libtmbcore_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
 libtmbcore_la_LIBADD = $(HWLOC_LIBS)
 libtmbcore_la_SOURCES = \
-	core/provider.h core/request.h core/clock.h core/log.h core/env.h core/stats.h core/export.h core/fence.h \
+	core/provider.h core/shared.h core/request.h core/clock.h core/log.h core/env.h core/stats.h core/export.h core/fence.h \
 	core/bootstrap/bootstrap.h core/bootstrap/launch.h \
 	core/lockword.h core/lockword.c core/wake.h core/wake.c \
 	core/handle.h core/handle.c core/context.h core/context.c core/meet.c core/provider.c \

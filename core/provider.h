@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "request.h"
+#include "shared.h"
 
 struct tmbi_env_table;
 
@@ -38,25 +39,6 @@ struct tmbi_env_table;
  * from a peer. */
 #define TMBI_ADDRESS_BYTES 128
 #define TMBI_KEY_BYTES     64
-
-/* What can be slept on. Waits of the application's threads use one line and the agent
- * the other, so that kicking the agent does not disturb a waiting thread; a provider
- * short of doorbells may put both lines on one. */
-enum tmbi_line { TMBI_LINE_WAIT = 0, TMBI_LINE_AGENT = 1, TMBI_LINES = 2 };
-
-/*
- * A process's wake slot for one line, in memory that all its wakers reach.
- * armed: 1 while the process sleeps or is about to. The sleeper stores 1 (seq_cst)
- *        and then reads its condition; the waker changes the condition, fences
- *        (seq_cst) and then reads armed. Whoever exchanges 1 for 0 rings.
- * doorbell: the provider's own: what to ring.
- */
-struct tmbi_wake_slot {
-    _Atomic uint32_t armed;
-    uint32_t doorbell;
-    uint32_t reserved[14];
-};
-_Static_assert(sizeof(struct tmbi_wake_slot) == 64, "a wake slot is one cache line");
 
 /* Who we are; owned by core, valid from open() to close(). */
 struct tmbi_job {

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "../../core/provider.h"
 #include "layout.h"
 
 #define TMBI_CALL_SLOTS 8 /* threads of an origin that call at the same time */

@@ -5,7 +5,7 @@
  * pointers, little-endian, a version, and every reader validates what it reads.
  *
  *   0           header          4 KiB
- *   slots       slot_count * 256 B   one per process (and one per VM)
+ *   slots       slot_count * 256 B   one per process, and one per machine
  *   jobs        job_count * 64 B
  *   page map    page_count * 4 B     who owns each page of the heap
  *   heap        page_count * 16 KiB, page-aligned
@@ -17,13 +17,10 @@
 #ifndef TMBI_LAYOUT_H
 #define TMBI_LAYOUT_H
 
-#include <stdatomic.h>
-#include <stdint.h>
-
-#include "../../core/provider.h"
+#include "../../core/shared.h"
 
 #define TMBI_REGION_MAGIC   UINT64_C(0x004f4c4f424d4f54) /* "TOMBOLO" */
-#define TMBI_REGION_VERSION 1u
+#define TMBI_REGION_VERSION 2u
 #define TMBI_REGION_MIN     (UINT64_C(1) << 20)
 #define TMBI_REGION_MAX     (UINT64_C(1) << 40)
 #define TMBI_PAGE_SHIFT     14
@@ -49,8 +46,8 @@ struct tmbi_region_header {
     uint32_t server_pid;
     uint8_t reserved0[4096 - 96];
     /* On lines of their own: waits poll `deaths`. */
-    _Atomic uint32_t deaths;    /* slots that became DEAD; partner: endpoint.deaths */
-    _Atomic uint32_t job_maker; /* slot + 1 of who makes a job entry now, or 0 */
+    TMBI_SHARED(uint32_t) deaths; /* slots that became DEAD; partner: endpoint.deaths */
+    TMBI_SHARED(uint32_t) job_maker; /* slot + 1 of who makes a job entry now, or 0 */
     uint8_t reserved1[56];
 };
 _Static_assert(sizeof(struct tmbi_region_header) == 4096 + 64, "header layout");
@@ -65,25 +62,42 @@ enum tmbi_slot_state {
     TMBI_SLOT_DEAD = 4  /* ended otherwise */
 };
 
+/* A state's word has the state in its low byte; above it, while CLAIMED, who claimed: a
+ * machine's peer ID, or TMBI_CLAIMER_SERVER. */
+#define TMBI_SLOT_STATE_MASK    0xffu
+#define TMBI_SLOT_CLAIMER_SHIFT 8
+#define TMBI_CLAIMER_SERVER     0x10000u
+
+/* What kind of slot it is; `kind` is written before LIVE. */
+#define TMBI_SLOT_OWN                                                                    \
+    1u /* claimed by its process, in a machine that it shares with others */
+
+/* How often a slot's heartbeat grows, if it ever does. */
+#define TMBI_BEAT_MS 250
+
 /*
- * A process (on the host: one server connection). Life: FREE -> CLAIMED -> LIVE ->
- * LEFT or DEAD -> CLAIMED. A slot that belongs to a job (job != 0) is not claimed before
- * the job is over, so that its peers can still read its end.
+ * A process. The server claims one for each connection: a process on the host, or a
+ * machine, whose processes then claim more by themselves (TMBI_SLOT_OWN). Life: FREE ->
+ * CLAIMED -> LIVE -> LEFT or DEAD -> CLAIMED. A slot that belongs to a job (job != 0) is
+ * not claimed before the job is over, so that its peers can still read its end.
  *   state: written by server, process and module; release, readers acquire
- *   peer_id, epoch, pid, host: by whoever claimed, before LIVE; constant then
+ *   peer_id, epoch, kind, pid, host: by whoever claimed, before LIVE; constant then
  *   job, rank: by the process, when it joins; job cleared when the job is over
+ *   heartbeat: by the module or the process, one writer; relaxed, only its change counts
+ *   mailbox: by the process; release, readers acquire
  */
 struct tmbi_slot {
-    _Atomic uint32_t state;
-    uint32_t peer_id;     /* whose doorbell: the server's number for the connection */
-    uint32_t epoch;       /* grows each time that the slot is claimed */
-    _Atomic uint32_t job; /* its number + 1, or 0 */
+    TMBI_SHARED(uint32_t) state;
+    uint32_t peer_id; /* whose doorbell: the server's number for the connection */
+    uint32_t epoch;   /* grows each time that the slot is claimed */
+    TMBI_SHARED(uint32_t) job; /* its number + 1, or 0 */
     int32_t rank;
-    uint32_t reserved0;
+    uint32_t kind; /* TMBI_SLOT_OWN, or 0 */
     int64_t pid;
     uint64_t host; /* equal for processes under one kernel and pid namespace */
-    _Atomic uint64_t heartbeat;
-    uint64_t reserved1[2];
+    TMBI_SHARED(uint64_t) heartbeat; /* 0: it has none */
+    TMBI_SHARED(uint64_t) mailbox;   /* a launcher's, by its offset; or 0 */
+    uint64_t reserved1;
     struct tmbi_wake_slot wake[TMBI_LINES]; /* doorbell: peer_id << 16 | vector */
     uint8_t reserved2[64];
 };
@@ -111,7 +125,7 @@ _Static_assert(TMBI_JOBS_MAX <= 1u << TMBI_JOB_INDEX_BITS, "job numbers");
  * who decides by what was seen since a change can tell that there was no other.
  */
 struct tmbi_job_entry {
-    _Atomic uint64_t word;
+    TMBI_SHARED(uint64_t) word;
     uint32_t size; /* ranks of the whole job */
     uint32_t reserved0;
     char name[40];
@@ -121,6 +135,6 @@ _Static_assert(sizeof(struct tmbi_job_entry) == 64, "job layout");
 
 /* A page map word: 0 free, otherwise the owning job's number + 1. Claimed by
  * compare-and-swap, so that no crash can leave the heap in between. */
-typedef _Atomic uint32_t tmbi_page_owner;
+typedef TMBI_SHARED(uint32_t) tmbi_page_owner;
 
 #endif

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 noinst_LTLIBRARIES += libtmbivshmem.la
 libtmbivshmem_la_SOURCES = \
-	providers/ivshmem/layout.h providers/ivshmem/region.h \
+	providers/ivshmem/layout.h providers/ivshmem/region.h providers/ivshmem/kmod/tombolo_uio.h \
 	providers/ivshmem/region.c providers/ivshmem/heap.c providers/ivshmem/slot.c \
 	providers/ivshmem/job.c
 libtmbivshmem_la_SOURCES += \

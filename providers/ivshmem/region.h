@@ -5,6 +5,10 @@
 #ifndef TMBI_REGION_H
 #define TMBI_REGION_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "layout.h"
 
 struct tmbi_region {
