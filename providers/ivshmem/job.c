@@ -76,13 +76,20 @@ static bool word_is(uint64_t word, uint32_t job, enum tmbi_job_state state)
            word_job(word, 0) >> TMBI_JOB_INDEX_BITS == job >> TMBI_JOB_INDEX_BITS;
 }
 
+static bool slot_lives(const struct tmbi_slot *slot)
+{
+    uint32_t word = atomic_load_explicit(&slot->word, memory_order_seq_cst);
+
+    return (word & TMBI_SLOT_STATE_MASK) == TMBI_SLOT_LIVE;
+}
+
 static bool job_has_live(struct tmbi_region *region, uint32_t job)
 {
     for (uint32_t i = 0; i < region->slot_count; i++) {
         struct tmbi_slot *slot = &region->slots[i];
 
         if (atomic_load_explicit(&slot->job, memory_order_seq_cst) == job + 1 &&
-            atomic_load_explicit(&slot->state, memory_order_seq_cst) == TMBI_SLOT_LIVE)
+            slot_lives(slot))
             return true;
     }
     return false;
@@ -95,7 +102,7 @@ static void job_free_slots(struct tmbi_region *region, uint32_t job)
         struct tmbi_slot *slot = &region->slots[i];
         uint32_t name = job + 1;
 
-        if (atomic_load_explicit(&slot->state, memory_order_seq_cst) != TMBI_SLOT_LIVE)
+        if (!slot_lives(slot))
             atomic_compare_exchange_strong_explicit(
                 &slot->job, &name, 0, memory_order_seq_cst, memory_order_seq_cst);
     }
@@ -176,8 +183,7 @@ static bool maker_try(struct tmbi_region *region, uint32_t slot)
     uint32_t holder = atomic_load_explicit(maker, memory_order_acquire);
 
     if (holder && holder <= region->slot_count &&
-        atomic_load_explicit(&region->slots[holder - 1].state, memory_order_acquire) ==
-            TMBI_SLOT_LIVE)
+        tmbi_slot_state(&region->slots[holder - 1]) == TMBI_SLOT_LIVE)
         return false;
     return atomic_compare_exchange_strong_explicit(
         maker, &holder, slot + 1, memory_order_acq_rel, memory_order_relaxed);

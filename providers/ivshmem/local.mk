@@ -7,7 +7,10 @@ libtmbivshmem_la_SOURCES = \
 libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/ivshmem.h providers/ivshmem/provider.c providers/ivshmem/peers.c \
 	providers/ivshmem/wire.h providers/ivshmem/wire.c \
-	providers/ivshmem/host.h providers/ivshmem/host.c providers/ivshmem/doorbell.c \
+	providers/ivshmem/way.h providers/ivshmem/way.c providers/ivshmem/host.h \
+	providers/ivshmem/host.c providers/ivshmem/host_way.c providers/ivshmem/uio.c \
+	providers/ivshmem/uio_device.h providers/ivshmem/uio_device.c \
+	providers/ivshmem/doorbell.c \
 	providers/ivshmem/arena.h providers/ivshmem/arena.c providers/ivshmem/memory.c \
 	providers/ivshmem/remote.c providers/ivshmem/call.h providers/ivshmem/call.c
 

@@ -19,7 +19,7 @@ struct tmbi_news {
 struct tmbi_client {
     int socket;
     uint32_t id;
-    uint32_t slot;
+    uint32_t slot, epoch; /* of its connection's slot */
     uint32_t vectors;
     int *bells; /* the eventfds that it hears */
     struct tmbi_news *news;

@@ -20,7 +20,6 @@
 #define PEER_IDS_MAX 65536u
 #define RETRY_MS     50
 #define RETRY_NS     (INT64_C(1000000) * RETRY_MS)
-#define SLOT_NONE    UINT32_MAX
 
 struct server {
     const struct tmbi_server_options *options;
@@ -103,35 +102,42 @@ static void tell_others(struct server *server, const struct tmbi_client *about, 
     }
 }
 
-/* The job's other processes look at their peers' states when they are woken. */
-static void ring_job(struct server *server, uint32_t job)
+static void doorbell_ring(struct server *server, uint32_t doorbell)
 {
-    for (uint32_t i = 0; i < server->clients.count; i++) {
-        const struct tmbi_client *client = server->clients.at[i];
-        const struct tmbi_slot *slot = &server->region.slots[client->slot];
+    const struct tmbi_client *client = tmbi_table_find(&server->clients, doorbell >> 16);
 
-        if (atomic_load_explicit(&slot->job, memory_order_acquire) != job)
+    if (client)
+        tmbi_client_ring(client, doorbell & 0xffff);
+}
+
+/* The job's other processes look at their peers' states when they are woken. */
+static void job_ring(void *arg, uint32_t job)
+{
+    struct server *server = arg;
+
+    for (uint32_t i = 0; i < server->region.slot_count; i++) {
+        const struct tmbi_slot *slot = &server->region.slots[i];
+
+        if (atomic_load_explicit(&slot->job, memory_order_acquire) != job ||
+            tmbi_slot_state(slot) != TMBI_SLOT_LIVE)
             continue;
-        for (uint32_t line = 0; line < TMBI_LINES && line < client->vectors; line++)
-            tmbi_client_ring(client, line);
+        for (uint32_t line = 0; line < TMBI_LINES; line++)
+            doorbell_ring(server, slot->wake[line].doorbell);
     }
 }
 
-/* Its end goes into its slot, unless it had left and the slot is another's by now. */
+/* Its end goes into its slot, and into those of its processes if it was a machine. */
 static void client_gone(struct server *server, const struct tmbi_client *client)
 {
-    struct tmbi_slot *slot;
-    uint32_t job;
+    const struct tmbi_slot *slot = &server->region.slots[client->slot];
+    uint32_t job = atomic_load_explicit(&slot->job, memory_order_acquire);
 
-    if (client->slot == SLOT_NONE)
-        return;
-    slot = &server->region.slots[client->slot];
-    job = atomic_load_explicit(&slot->job, memory_order_acquire);
-    if (!tmbi_slot_gone(&server->region, client->slot) || job == 0)
+    tmbi_slots_gone(&server->region, client->id, job_ring, server);
+    if (!tmbi_slot_gone(&server->region, client->slot, client->epoch) || job == 0)
         return;
     tmbi_info("server: client %u (pid %" PRId64 ") died in its job", client->id,
               slot->pid);
-    ring_job(server, job);
+    job_ring(server, job);
 }
 
 static void client_drop(struct server *server, struct tmbi_client *client)
@@ -151,17 +157,14 @@ static int client_refuse(const char *why, uint32_t number, int rc)
     return rc;
 }
 
-/* A process that has left may still be connected when its slot goes to another. */
 static int slot_give(struct server *server, struct tmbi_client *client, int64_t pid)
 {
-    int rc = tmbi_slot_claim(&server->region, client->id, pid, &client->slot);
+    int rc = tmbi_slot_claim(&server->region, client->id, 0, pid, &client->slot);
 
     if (rc)
         return client_refuse("all slots of the region are taken, see --max-clients",
                              server->region.slot_count, rc);
-    for (uint32_t i = 0; i < server->clients.count; i++)
-        if (server->clients.at[i]->slot == client->slot)
-            server->clients.at[i]->slot = SLOT_NONE;
+    client->epoch = server->region.slots[client->slot].epoch;
     return 0;
 }
 
@@ -200,7 +203,7 @@ static int client_add(struct server *server, int socket, struct tmbi_client **re
     return 0;
 
 free_slot:
-    tmbi_slot_gone(&server->region, client->slot);
+    tmbi_slot_gone(&server->region, client->slot, client->epoch);
     client_refuse(strerror(-rc), server->clients.count, rc);
 free_client:
     client->socket = -1; /* stays the caller's */
