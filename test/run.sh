@@ -21,6 +21,7 @@ quickstart           -         600  quickstart.sh
 gcc-perf             gcc       600  perf.sh
 gcc-man              gcc       120  man.sh
 gcc-server_qemu      gcc       300  server_qemu.sh
+gcc-server_restart   gcc       300  server_restart.sh
 gcc-install          gcc       900  install.sh
 model                -         900  model.sh
 clang-build          clang     600  build
@@ -30,6 +31,7 @@ asan-build           asan      600  build
 asan-unit            asan      600  unit.sh
 asan-conformance     asan      900  conformance.sh
 asan-fault           asan      900  fault.sh
+asan-server_restart  asan      300  server_restart.sh
 asan-cli             asan      600  cli.sh
 asan-bad_input       asan      600  bad_input.sh
 asan-examples        asan      600  examples.sh

@@ -44,7 +44,11 @@ struct tmbi_region_header {
     uint32_t page_shift;
     uint32_t vectors; /* doorbells per peer */
     uint32_t server_pid;
-    uint8_t reserved0[4096 - 96];
+    /* The server's notes for its successor: the next ID to give out, and the first of
+     * which it is not sure that all its clients know. */
+    uint32_t next_id;
+    uint32_t settled_id;
+    uint8_t reserved0[4096 - 104];
     /* On lines of their own: waits poll `deaths`. */
     TMBI_SHARED(uint32_t) deaths; /* slots that became DEAD; partner: endpoint.deaths */
     TMBI_SHARED(uint32_t) job_maker; /* slot + 1 of who makes a job entry now, or 0 */

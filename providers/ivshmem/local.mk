@@ -17,7 +17,18 @@ libtmbivshmem_la_SOURCES += \
 libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/server/server.h providers/ivshmem/server/server.c \
 	providers/ivshmem/server/client.h providers/ivshmem/server/client.c \
+	providers/ivshmem/server/serving.h providers/ivshmem/server/clients.c \
+	providers/ivshmem/server/store.h providers/ivshmem/server/store.c \
 	providers/ivshmem/server/listen.h providers/ivshmem/server/listen.c \
 	providers/ivshmem/server/table.h providers/ivshmem/server/table.c \
 	providers/ivshmem/server/memory.h providers/ivshmem/server/memory.c
 dist_man_MANS += providers/ivshmem/man/tombolo-ivshmem.7
+
+systemdsystemunit_DATA = providers/ivshmem/server/tombolo-server@.service
+EXTRA_DIST += providers/ivshmem/server/tombolo-server@.service.in
+CLEANFILES += providers/ivshmem/server/tombolo-server@.service
+providers/ivshmem/server/tombolo-server@.service: \
+		$(srcdir)/providers/ivshmem/server/tombolo-server@.service.in Makefile
+	$(AM_V_GEN)mkdir -p providers/ivshmem/server && \
+		sed 's|@bindir[@]|$(bindir)|' \
+		'$(srcdir)/providers/ivshmem/server/tombolo-server@.service.in' >$@.new && mv $@.new $@
