@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -183,6 +184,33 @@ void access_enter(struct access *access)
 {
     access_open(access);
     access_map(access);
+}
+
+void access_by_sysfs(struct access *access)
+{
+    char pattern[] = "/sys/bus/pci/devices/*/device", path[160], text[16];
+    glob_t devices;
+    int fd = -1;
+
+    memset(access, 0, sizeof *access);
+    expect(glob(pattern, 0, NULL, &devices) == 0);
+    for (size_t i = 0; i < devices.gl_pathc && fd < 0; i++) {
+        const char *name = devices.gl_pathv[i];
+        if (!text_read(name, text, sizeof text) || strcmp(text, "0x1110"))
+            continue;
+        snprintf(path, sizeof path, "%.*s/resource2", (int)(strrchr(name, '/') - name),
+                 name);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+    }
+    globfree(&devices);
+    struct stat status;
+    expect(fstat(fd, &status) == 0 && status.st_size > 0);
+    device.size = (size_t)status.st_size;
+    access->region = mmap(NULL, device.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    expect(access->region != MAP_FAILED);
+    close(fd);
+    access->header = (struct tmbi_region_header *)access->region;
+    access->slots = (struct tmbi_slot *)(access->region + access->header->slots_offset);
 }
 
 /* ---- the region ---- */

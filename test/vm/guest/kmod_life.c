@@ -42,21 +42,6 @@ static void unload_and_reload(void)
     }
 }
 
-/* Without a driver, sysfs gives the region to root. */
-static void region_by_sysfs(struct access *access)
-{
-    char path[128];
-
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/resource2", device.pci);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    expect(fd >= 0);
-    access->region = mmap(NULL, device.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    expect(access->region != MAP_FAILED);
-    close(fd);
-    access->header = (struct tmbi_region_header *)access->region;
-    access->slots = (struct tmbi_slot *)(access->region + access->header->slots_offset);
-}
-
 /* What a machine leaves that was reset, and what is another's. */
 static void former_boot_is_dead(void)
 {
@@ -71,7 +56,7 @@ static void former_boot_is_dead(void)
     for (unsigned i = 0; i == 0 || i < device.vectors; i++)
         close(access.fds[i]);
     expect(kmod_unload() == 0);
-    region_by_sysfs(&raw);
+    access_by_sysfs(&raw);
     deaths = raw.header->deaths;
     slot_state_set(&raw.slots[live], TMBI_SLOT_LIVE);
     slot_state_set(&raw.slots[claimed],
