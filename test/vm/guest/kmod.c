@@ -231,14 +231,14 @@ void region_format(uint8_t *base, size_t size)
 
 static bool slot_change(struct tmbi_slot *slot, uint32_t from, uint32_t to)
 {
-    return atomic_compare_exchange_strong(&slot->state, &from, to);
+    return atomic_compare_exchange_strong(&slot->word, &from, to);
 }
 
 uint32_t slot_claim(const struct access *access, uint32_t job)
 {
-    uint32_t i = access->header->slot_count, claimed = TMBI_SLOT_CLAIMED;
+    uint32_t i = access->header->slot_count;
+    uint32_t claimed = TMBI_SLOT_WORD(TMBI_SLOT_CLAIMED, access->id);
 
-    claimed |= access->id << TMBI_SLOT_CLAIMER_SHIFT;
     do
         expect(i-- > 0);
     while (!slot_change(&access->slots[i], TMBI_SLOT_FREE, claimed));
@@ -257,12 +257,12 @@ uint32_t slot_claim(const struct access *access, uint32_t job)
 
 void slot_state_set(struct tmbi_slot *slot, uint32_t state)
 {
-    atomic_store(&slot->state, state);
+    atomic_store(&slot->word, state ? TMBI_SLOT_WORD(state, slot->epoch) : 0);
 }
 
 uint32_t slot_state(const struct tmbi_slot *slot)
 {
-    return atomic_load(&slot->state);
+    return atomic_load(&slot->word) & TMBI_SLOT_STATE_MASK;
 }
 
 bool slot_becomes(const struct tmbi_slot *slot, uint32_t state, int ms)

@@ -59,19 +59,17 @@ static void former_boot_is_dead(void)
     access_by_sysfs(&raw);
     deaths = raw.header->deaths;
     slot_state_set(&raw.slots[live], TMBI_SLOT_LIVE);
-    slot_state_set(&raw.slots[claimed],
-                   id << TMBI_SLOT_CLAIMER_SHIFT | TMBI_SLOT_CLAIMED);
+    atomic_store(&raw.slots[claimed].word, TMBI_SLOT_WORD(TMBI_SLOT_CLAIMED, id));
     slot_state_set(&raw.slots[other], TMBI_SLOT_LIVE);
     raw.slots[other].peer_id = id + 1;
-    slot_state_set(&raw.slots[others],
-                   (id + 1) << TMBI_SLOT_CLAIMER_SHIFT | TMBI_SLOT_CLAIMED);
+    atomic_store(&raw.slots[others].word, TMBI_SLOT_WORD(TMBI_SLOT_CLAIMED, id + 1));
     munmap(raw.region, device.size);
     reload();
     access_enter(&access);
     expect(slot_state(&access.slots[live]) == TMBI_SLOT_DEAD);
     expect(slot_state(&access.slots[claimed]) == TMBI_SLOT_FREE);
     expect(slot_state(&access.slots[other]) == TMBI_SLOT_LIVE);
-    expect((slot_state(&access.slots[others]) & 0xff) == TMBI_SLOT_CLAIMED);
+    expect(slot_state(&access.slots[others]) == TMBI_SLOT_CLAIMED);
     expect(access.header->deaths == deaths + 1);
     for (uint32_t slots[] = {live, other, others}, i = 0; i < 3; i++)
         slot_free(&access, slots[i]);
