@@ -35,7 +35,8 @@ find_release() {
 fetch_kernel() {
     local deb=$vm/${package}_${headers_version}_amd64.deb
     if [ ! -s "$deb" ]; then
-        (cd "$vm" && apt-get -q download "$package=$headers_version") ||
+        (cd "$vm" && apt-get -qq -o APT::Sandbox::User=root download \
+            "$package=$headers_version") ||
             complain "can't fetch $package of version $headers_version, which the headers" \
                 "installed here are for; if the archive has a newer one only, upgrade" \
                 "linux-headers-amd64"
@@ -92,7 +93,7 @@ add_modules() { # ROOT
         install -D -m 644 "$path" "$to/${path#*/modules/"$release"/}"
     done
     [ -z "$module" ] || install -D -m 644 "$module" "$to/updates/tombolo_uio.ko"
-    cp "$kernel/lib/modules/$release"/modules.{builtin,order} "$to"
+    cp "$kernel/lib/modules/$release"/modules.{builtin,builtin.modinfo,order} "$to"
     depmod -b "$1" "$release"
 }
 
@@ -153,6 +154,7 @@ pack() { # ROOT CPIO
     mv "$2.new" "$2"
 }
 
+[ -e "$build/.libs/libtombolo.so.0" ] || complain "nothing is built in $build; set BUILD"
 find_release
 mkdir -p "$vm"
 exec 9>"$vm/lock"

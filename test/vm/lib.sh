@@ -6,7 +6,9 @@
 #   server_start NAME SIZE [OPTION...]  `tombolo server` at $rig/NAME.server
 #   server_stop NAME
 #   net_begin                        a bridge for guests with net=tap, in a namespace of
-#                                    its own; false where that isn't permitted
+#                                    its own; false where that isn't permitted. The host
+#                                    is 10.77.0.254 in it, the first guest 10.77.0.1
+#   "${vm_net[@]}" COMMAND...        on the host, in that namespace
 #   guest_boot NAME [OPTION=VALUE...] [-- QEMU OPTION...]  see guest_options
 #   guest_wait NAME [SECONDS]        until it takes commands
 #   guest_run NAME SECONDS COMMAND   by the guest's shell; its output and exit code, or
@@ -26,6 +28,7 @@ vm_tombolo=${TOMBOLO:-$vm_build/tombolo}
 vm_qemu=qemu-system-x86_64
 vm_boot_seconds=${VM_BOOT_SECONDS:-90} # a loaded machine without KVM is slow
 declare -A vm_pids=()    # of what runs, by name
+declare -A vm_numbers=() # of guests, by name, from 1 on in the order of their first boot
 declare -A guest_options=(
     [machine]=q35       # or pc
     [device]=doorbell   # the ivshmem device: doorbell, plain or none
@@ -46,7 +49,7 @@ declare -A guest_options=(
 vm_clean() {
     local name
     for name in "${!vm_pids[@]}"; do
-        vm_kill "$name" KILL
+        vm_kill "$name" KILL || true
     done
     [ -z "${VM_KEEP:-}" ] || cp -r "$rig" "$VM_KEEP"
     rm -rf "$rig"
@@ -58,6 +61,8 @@ rig_begin() {
         return 1
     }
     rig=$(mktemp -d)
+    unset "${!TMB_@}"
+    vm_net=()
     trap vm_clean EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
@@ -122,20 +127,20 @@ server_stop() { # NAME
 }
 
 net_begin() {
-    local root=()
-    [ "$(id -u)" -eq 0 ] || root=(--map-root-user)
+    local root=() user=()
+    [ "$(id -u)" -eq 0 ] || root=(--map-root-user) user=(--user --preserve-credentials)
     vm_start net "$rig/net.log" unshare --net "${root[@]}" sleep infinity
-    vm_await 5 vm_net_inside ip link add br0 type bridge 2>>"$rig/net.log" &&
-        vm_net_inside ip address add 10.77.0.254/24 dev br0 &&
-        vm_net_inside ip link set br0 up && vm_net_inside ip link set lo up
+    vm_net=(nsenter "--target=${vm_pids[net]}" --net "${user[@]}" --)
+    vm_await 5 vm_net_is_apart && {
+        "${vm_net[@]}" ip link add br0 type bridge &&
+            "${vm_net[@]}" ip address add 10.77.0.254/24 dev br0 &&
+            "${vm_net[@]}" ip link set br0 up &&
+            "${vm_net[@]}" ip link set lo up
+    } >>"$rig/net.log" 2>&1
 }
 
-# A command in the bridge's namespace.
-vm_net_inside() { # COMMAND...
-    local user=()
-    [ "$(id -u)" -eq 0 ] || user=(--user --preserve-credentials)
-    [ "$(readlink /proc/self/ns/net)" != "$(readlink "/proc/${vm_pids[net]}/ns/net")" ] &&
-        nsenter --target "${vm_pids[net]}" --net "${user[@]}" -- "$@"
+vm_net_is_apart() {
+    [ "$(readlink /proc/self/ns/net)" != "$(readlink "/proc/${vm_pids[net]}/ns/net")" ]
 }
 
 # QEMU's options, in the array qemu, for what is in the array o.
@@ -189,26 +194,31 @@ vm_region() { # PID
     return 1
 }
 
+# The network device, and how the guest is to set it up.
 vm_network() { # NAME
-    local number=$((${#vm_pids[@]} + 1)) netdev
+    local netdev
     case ${o[net]} in
     no) return 0 ;;
     tap)
-        vm_net_inside ip tuntap add "tap-$1" mode tap
-        vm_net_inside ip link set "tap-$1" master br0 up
+        "${vm_net[@]}" ip tuntap add "tap-$1" mode tap
+        "${vm_net[@]}" ip link set "tap-$1" master br0 up
         netdev="tap,ifname=tap-$1,script=no,downscript=no"
-        qemu=(vm_net_inside "${qemu[@]}")
+        qemu=("${vm_net[@]}" "${qemu[@]}")
         ;;
     listen) netdev="stream,server=on,addr.type=unix,addr.path=$rig/link" ;;
     connect) netdev="stream,server=off,addr.type=unix,addr.path=$rig/link" ;;
     esac
     qemu+=(-netdev "$netdev,id=net"
         -device "virtio-net-pci,netdev=net,mac=52:54:00:00:00:0$number,romfile=")
+    o[modules]+=,virtio_net
+    append+=" address=10.77.0.$number/24"
 }
 
 guest_boot() { # NAME [OPTION=VALUE...] [-- QEMU OPTION...]
-    local name=$1 key qemu=() append='console=ttyS0 loglevel=5 panic=1'
+    local name=$1 key number qemu=() append='console=ttyS0 loglevel=5 panic=1'
     local -A o
+    number=${vm_numbers[$name]:-$((${#vm_numbers[@]} + 1))}
+    vm_numbers[$name]=$number
     for key in "${!guest_options[@]}"; do
         o[$key]=${guest_options[$key]}
     done
@@ -231,13 +241,18 @@ guest_boot() { # NAME [OPTION=VALUE...] [-- QEMU OPTION...]
     vm_start "$name" "$rig/$name/qemu.log" "${qemu[@]}" -append "$append" "${@:2}"
 }
 
+# Its agent starts when the network is up: MPI libraries drop an interface that isn't.
 guest_wait() { # NAME [SECONDS]
     local end=$((SECONDS + ${2:-$vm_boot_seconds})) name=$1
-    vm_await 10 test -S "$rig/$name/port.9" &&
-        guest_run "$name" $((end - SECONDS)) true && return 0
+    vm_await 10 vm_has_begun "$name"
+    ! vm_ended "$name" && guest_run "$name" $((end - SECONDS)) true && return 0
     echo "guest $name doesn't answer:"
     tail -n 20 "$rig/$name/qemu.log" "$rig/$name/console"
     return 1
+}
+
+vm_has_begun() { # NAME
+    [ -S "$rig/$1/port.9" ] || vm_ended "$1"
 }
 
 guest_run() { # NAME SECONDS COMMAND
