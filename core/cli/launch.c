@@ -328,7 +328,8 @@ int tmbi_launch(const struct tmbi_launch_options *options)
     launch.exit_code = tmbi_machines_open(&launch);
     if (launch.exit_code || server_start(&launch))
         return launch.exit_code ? launch.exit_code : 1;
-    rc = tmbi_guard_start(&launch.guard, launch.job, &launch.server);
+    rc = tmbi_guard_start(&launch.guard, launch.job, launch.first, options->ranks,
+                          &launch.server);
     if (rc)
         goto stop_server;
     rc = launch_open(&launch);
