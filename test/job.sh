@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # One job of several launchers, which meet in the region of one server: what they do in as
 # many virtual machines is the same.
+# shellcheck disable=SC2016 # ranks' shells expand
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/report.sh
@@ -137,11 +138,11 @@ two() {
 three() {
     local i
     for i in 1 2 3; do
-        launch $i --job three --np 6 -n $i -l -- sh -c 'echo $TMB_JOB'
+        launch "$i" --job three --np 6 -n "$i" -l -- sh -c 'echo $TMB_JOB'
         sleep 0.3
     done
     for i in 1 2 3; do
-        ends $i 0
+        ends "$i" 0
     done
     [ "$(cut -d ' ' -f 1 "$work"/out.* | sort | tr -d '\n')" = '[0][1][2][3][4][5]' ]
     [ "$(cut -d ' ' -f 1 "$work/out.1")" = '[0]' ]
@@ -196,12 +197,12 @@ first_rank_wrong() { # TEXT FIRST...
     for first in "${@:2}"; do
         i=$((i + 1))
         # shellcheck disable=SC2086 # none, or two words
-        launch $i --job wrong --np 4 -n 2 $first true
+        launch "$i" --job wrong --np 4 -n 2 $first true
     done
     for i in 1 2; do
-        ends $i 1
-        says $i "$text"
-        lines $i 1
+        ends "$i" 1
+        says "$i" "$text"
+        lines "$i" 1
     done
 }
 
@@ -323,7 +324,6 @@ no_region() {
 # ---- ends ----
 
 failing() {
-    # shellcheck disable=SC2016 # the rank's shell expands it
     local program='[ $TMB_RANK != 2 ] || exit 7; exec sleep 100'
     launch 1 --job fail --np 4 -n 2 --grace 300ms --first-rank 0 -- sh -c "$program"
     launch 2 --job fail --np 4 -n 2 --grace 300ms --first-rank 2 -- sh -c "$program"
