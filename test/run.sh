@@ -15,6 +15,7 @@ gcc-unit             gcc       300  unit.sh
 gcc-conformance      gcc       900  conformance.sh
 gcc-cli              gcc       300  cli.sh
 gcc-bad_input        gcc       300  bad_input.sh
+gcc-job              gcc       300  job.sh
 gcc-fault            gcc       600  fault.sh
 gcc-examples         gcc       300  examples.sh
 quickstart           -         600  quickstart.sh
@@ -34,12 +35,14 @@ asan-conformance     asan      900  conformance.sh
 asan-fault           asan      900  fault.sh
 asan-server_restart  asan      300  server_restart.sh
 asan-cli             asan      600  cli.sh
+asan-job             asan      600  job.sh
 asan-bad_input       asan      600  bad_input.sh
 asan-examples        asan      600  examples.sh
 asan-perf            asan      600  perf.sh
 tsan-build           tsan      600  build
 tsan-unit            tsan      600  unit.sh
 tsan-conformance     tsan      900  conformance.sh
+tsan-job             tsan      900  job.sh
 tsan-fault           tsan      900  fault.sh
 tsan-examples        tsan      600  examples.sh
 valgrind-build       valgrind  600  build
