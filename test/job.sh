@@ -66,7 +66,9 @@ ends() { # N CODE
 }
 
 ended() { # PID
-    [ ! -e "/proc/$1" ] || [ "$(awk '{ print $3 }' "/proc/$1/stat")" = Z ]
+    local state
+    state=$(awk '{ print $3 }' "/proc/$1/stat" 2>/dev/null) || return 0
+    [ "$state" = Z ]
 }
 
 says() { # N TEXT
@@ -458,8 +460,8 @@ killed_before() {
 }
 
 killed_while() {
-    launch_bare 1 --job kill --np 3 -n 2 -- sh -c 'echo ready; exec sleep 100'
-    launch 2 --job kill --np 3 -n 1 --grace 200ms -- sh -c 'echo ready; exec sleep 100'
+    launch_bare 1 --job kill --np 3 -n 2 --first-rank 0 -- sh -c 'echo ready; exec sleep 100'
+    launch 2 --job kill --np 3 -n 1 --first-rank 2 --grace 200ms -- sh -c 'echo ready; exec sleep 100'
     await out_lines 3
     kill -KILL "${launchers[1]}"
     ends 1 137
