@@ -66,7 +66,9 @@ ends() { # N CODE
 }
 
 ended() { # PID
-    [ ! -e "/proc/$1" ] || [ "$(awk '{ print $3 }' "/proc/$1/stat")" = Z ]
+    local state
+    state=$(awk '{ print $3 }' "/proc/$1/stat" 2>/dev/null) || return 0
+    [ "$state" = Z ]
 }
 
 says() { # N TEXT
@@ -387,6 +389,28 @@ no_show() {
     ends 1 1
 }
 
+# Ranks that wait for one elsewhere give up, and say for whom they waited.
+too_late() {
+    launch 1 --job delay --np 3 -n 2 --first-rank 0 -- \
+        env TMB_INIT_TIMEOUT=1s "$build/conformance" library
+    launch 2 --job delay --np 3 -n 1 --first-rank 2 -- sleep 4
+    ends 1 1
+    ends 2 1
+    says 1 "rank 2 did not come in time"
+}
+
+# One rank of a launcher gives up: those of the other hear of it.
+gives_up() {
+    local program='case $TMB_RANK in 1) sleep 100 ;; 2) export TMB_INIT_TIMEOUT=1s ;; esac'
+    program+='; exec "$0" library'
+    launch 1 --job give --np 3 -n 2 --grace 1s --first-rank 0 -- sh -c "$program" "$build/conformance"
+    launch 2 --job give --np 3 -n 1 --grace 1s --first-rank 2 -- sh -c "$program" "$build/conformance"
+    ends 1 1
+    ends 2 1
+    says 2 "[2] error: rank 0-1 did not come in time"
+    says 1 "[0] error: rank 0-1 did not come in time"
+}
+
 signalled() { # SIGNAL CODE
     launch_bare 1 --job signal --np 3 -n 2 -- sh -c 'echo ready; exec sleep 100'
     launch_bare 2 --job signal --np 3 -n 1 -- sh -c 'echo ready; exec sleep 100'
@@ -436,8 +460,8 @@ killed_before() {
 }
 
 killed_while() {
-    launch_bare 1 --job kill --np 3 -n 2 -- sh -c 'echo ready; exec sleep 100'
-    launch 2 --job kill --np 3 -n 1 --grace 200ms -- sh -c 'echo ready; exec sleep 100'
+    launch_bare 1 --job kill --np 3 -n 2 --first-rank 0 -- sh -c 'echo ready; exec sleep 100'
+    launch 2 --job kill --np 3 -n 1 --first-rank 2 --grace 200ms -- sh -c 'echo ready; exec sleep 100'
     await out_lines 3
     kill -KILL "${launchers[1]}"
     ends 1 137
@@ -497,6 +521,8 @@ try "a rank that can't be started" not_started
 try "a rank aborts" aborting
 try "the job takes too long" timed_out
 try "a rank that does not come" no_show
+try "a rank that comes too late" too_late
+try "a rank that gives up" gives_up
 try "interrupted" signalled INT 130
 try "terminated" signalled TERM 143
 try "signals are passed on" passed_on
