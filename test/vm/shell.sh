@@ -19,9 +19,10 @@ attach() { # GUEST
 }
 
 in_tmux() {
-    local tmux=(tmux -L "tombolo-$$")
+    local tmux=(tmux -L "tombolo-$$") # a server of its own
+    unset TMUX
     "${tmux[@]}" new-session -d -n guests "$(attach a)"
-    trap '"${tmux[@]}" kill-server 2>/dev/null; vm_clean' EXIT
+    trap 'tmux -L "tombolo-$$" kill-server 2>/dev/null || true; vm_clean' EXIT
     "${tmux[@]}" split-window -h "$(attach b)"
     "${tmux[@]}" attach
 }
@@ -52,7 +53,7 @@ In guest a (10.77.0.1) and b (10.77.0.2): modprobe tombolo_uio; tombolo info
 On this host: TMB_SERVER=$rig/server.server
 Their files, such as the kernel's messages: $rig/a and $rig/b
 EOF
-if [ -t 0 ] && command -v tmux socat >/dev/null; then
+if [ -t 0 ] && command -v tmux >/dev/null && command -v socat >/dev/null; then
     in_tmux
 else
     by_hand
