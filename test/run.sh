@@ -22,6 +22,7 @@ gcc-perf             gcc       600  perf.sh
 gcc-man              gcc       120  man.sh
 gcc-server_qemu      gcc       300  server_qemu.sh
 gcc-install          gcc       900  install.sh
+gcc-kmod             gcc       300  kmod.sh
 model                -         900  model.sh
 clang-build          clang     600  build
 clang-unit           clang     300  unit.sh
