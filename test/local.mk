@@ -6,6 +6,10 @@ bad_input_SOURCES = test/bad_input.c
 bad_input_LDADD = libtombolo.la
 bad_calls_SOURCES = test/bad_calls.c
 bad_calls_LDADD = libtombolo.la
+# Runs in a guest.
+noinst_PROGRAMS += kmod_check
+kmod_check_SOURCES = test/vm/guest/kmod.h test/vm/guest/kmod.c test/vm/guest/kmod_check.c \
+	test/vm/guest/kmod_map.c test/vm/guest/kmod_owner.c test/vm/guest/kmod_life.c
 if HAVE_CMOCKA
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 # Core and providers call each other: one archive of both.

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -284,6 +285,7 @@ struct child owner_start(uint32_t job, child_fn *then)
     child.pid = fork();
     if (child.pid == 0) {
         struct access access;
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a case that fails leaves nobody behind */
         access_enter(&access);
         uint32_t slot = slot_claim(&access, job);
         expect(access_own(&access, slot) == 0);
