@@ -54,6 +54,11 @@ test_unit_server_slot_test_SOURCES = test/unit/server_slot_test.c
 test_unit_server_slot_test_CFLAGS = $(unit_cflags)
 test_unit_server_slot_test_LDADD = $(unit_libs)
 
+unit_tests += test/unit/heartbeat_test
+test_unit_heartbeat_test_SOURCES = test/unit/heartbeat_test.c
+test_unit_heartbeat_test_CFLAGS = $(unit_cflags)
+test_unit_heartbeat_test_LDADD = $(unit_libs)
+
 unit_tests += test/unit/budget_test
 test_unit_budget_test_SOURCES = test/unit/budget_test.c
 test_unit_budget_test_CFLAGS = $(unit_cflags)

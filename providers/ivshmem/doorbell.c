@@ -8,8 +8,7 @@
  * 4.7 us with a bare blocking read, 5.8 us this way and 6.6 us with ppoll and read; on
  * two cores all three are within the noise of the wake-up itself.
  *
- * The sets watch the server's socket as well. When the server goes, nobody reports deaths
- * any more: peers under our kernel are then watched by pidfd.
+ * The sets watch the server's socket as well, and see when it goes (deaths.c).
  */
 #include "ivshmem.h"
 
@@ -17,10 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../../core/include/tombolo.h"
+#include "../../core/clock.h"
 #include "../../core/log.h"
 #include "../../core/stats.h"
 
@@ -72,6 +70,12 @@ void tmbi_ivshmem_bells_close(struct tmbi_ivshmem *iv)
             close(iv->epoll[line]);
 }
 
+void tmbi_ivshmem_bells_watch(struct tmbi_ivshmem *iv, int pidfd, int rank)
+{
+    for (uint32_t line = 0; line < TMBI_LINES; line++)
+        watch(iv, line, pidfd, (uint64_t)rank);
+}
+
 void tmbi_ivshmem_ring(struct tmbi_endpoint *ep, int rank, enum tmbi_line line)
 {
     struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
@@ -80,55 +84,23 @@ void tmbi_ivshmem_ring(struct tmbi_endpoint *ep, int rank, enum tmbi_line line)
     iv->way->ops->ring(iv->way, iv->ranks[rank].doorbell[line]);
 }
 
-/* ---- deaths, when there is no server to tell of them ---- */
-
-/* Several ranks see one death; the first to enter it in the region tells the others,
- * which may have looked a moment too early. */
-static void rank_died(struct tmbi_ivshmem *iv, int rank)
-{
-    const struct tmbi_rank *peer = &iv->ranks[rank];
-
-    if (!tmbi_slot_gone(iv->region, peer->slot_index, peer->epoch))
-        return;
-    for (int i = 0; i < iv->head.job->size; i++)
-        if (!iv->ranks[i].unreachable)
-            tmbi_wake(&iv->head, i, TMBI_LINE_WAIT);
-}
-
-static void rank_watch(struct tmbi_ivshmem *iv, int rank)
-{
-    struct tmbi_rank *peer = &iv->ranks[rank];
-
-    peer->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)peer->pid, 0);
-    if (peer->pidfd < 0 && errno == ESRCH) {
-        rank_died(iv, rank);
-        return;
-    }
-    for (uint32_t line = 0; peer->pidfd >= 0 && line < TMBI_LINES; line++)
-        watch(iv, line, peer->pidfd, (uint64_t)rank);
-}
+/* ---- sleeping ---- */
 
 static void server_lost(struct tmbi_ivshmem *iv)
 {
     tmbi_warn("%s has gone: the job goes on, but nobody can join any more, and the "
-              "death of ranks in other machines goes unnoticed",
+              "death of ranks in other machines is noticed by their heartbeats alone",
               iv->way->name);
-    for (int rank = 0; rank < iv->head.job->size; rank++)
-        if (rank != iv->head.job->rank && !iv->ranks[rank].unreachable &&
-            iv->ranks[rank].host == iv->host_hash &&
-            tmbi_ivshmem_peer_state(&iv->head, rank) == TMB_PEER_ALIVE)
-            rank_watch(iv, rank);
+    tmbi_ivshmem_processes_watch(iv);
 }
 
 static void event_take(struct tmbi_ivshmem *iv, uint64_t what)
 {
     if (what != EVENT_SERVER)
-        rank_died(iv, (int)what);
+        tmbi_ivshmem_died(iv, (int)what);
     else if (iv->way->ops->lost(iv->way))
         server_lost(iv);
 }
-
-/* ---- sleeping ---- */
 
 /* epoll_pwait2 came with Linux 5.11, and emulators have none: then a sleep is rounded up
  * to milliseconds. */
@@ -160,5 +132,6 @@ int tmbi_ivshmem_sleep(struct tmbi_endpoint *ep, enum tmbi_line line, int64_t ti
         else
             event_take(iv, events[i].data.u64);
     }
+    tmbi_ivshmem_look(iv, tmbi_clock_ns());
     return rung;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../core/clock.h"
@@ -203,7 +204,9 @@ int tmbi_ivshmem_connect(struct tmbi_endpoint *ep, const uint8_t *addresses,
         status = doorbells_collect(iv, deadline);
     for (int rank = 0; rank < ep->job->size && !status; rank++)
         status = tmbi_ivshmem_cma_probe(iv, rank);
-    return status;
+    return status ? status
+                  : tmbi_watch_init(&iv->watch, (uint32_t)ep->job->size,
+                                    iv->config.heartbeat_ns);
 }
 
 /* ---- questions ---- */
@@ -214,12 +217,23 @@ int tmbi_ivshmem_reach(struct tmbi_endpoint *ep, int rank, const char **why)
     return *why ? -EHOSTUNREACH : 0;
 }
 
+/* Coarse, for it is asked often; the look at hearts is for who asks and never sleeps. */
+static int64_t clock_coarse(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 /* A slot with another epoch was taken anew: its former process is gone. */
 int tmbi_ivshmem_peer_state(struct tmbi_endpoint *ep, int rank)
 {
-    struct tmbi_rank *peer = &tmbi_ivshmem(ep)->ranks[rank];
-    uint32_t word = tmbi_slot_word(peer->slot);
+    struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
+    struct tmbi_rank *peer = &iv->ranks[rank];
 
+    tmbi_ivshmem_look(iv, clock_coarse());
+    uint32_t word = tmbi_slot_word(peer->slot);
     if (word == TMBI_SLOT_WORD(TMBI_SLOT_LIVE, peer->epoch))
         return TMB_PEER_ALIVE;
     if (word == TMBI_SLOT_WORD(TMBI_SLOT_LEFT, peer->epoch))

@@ -27,6 +27,13 @@ static const struct tmbi_env_var env_vars[] = {
      .meaning = "Copy to and from windows on a peer's own memory by process_vm_writev: "
                 "where permitted, or else fail, or never (its agent copies).",
      .field = offsetof(struct tmbi_ivshmem_config, cma)},
+    {.name = "TMB_IVSHMEM_HEARTBEAT",
+     .type = TMBI_ENV_DURATION,
+     .fallback = "10s",
+     .meaning =
+         "For how long a rank's heartbeat may stop, as when its virtual machine is "
+         "paused, before it is declared dead; forever: it never is.",
+     .field = offsetof(struct tmbi_ivshmem_config, heartbeat_ns)},
     {.name = "TMB_IVSHMEM_PRIVATE_SIZE",
      .type = TMBI_ENV_SIZE,
      .fallback = "64M",
@@ -117,6 +124,7 @@ static void ivshmem_close(struct tmbi_endpoint *ep, bool leaving)
     tmbi_calls_close(iv);
     tmbi_arena_fini(&iv->arena);
     tmbi_way_close(iv->way);
+    tmbi_watch_fini(&iv->watch);
     free(iv->ranks);
     free(iv);
 }
