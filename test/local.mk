@@ -54,7 +54,10 @@ test_unit_server_slot_test_SOURCES = test/unit/server_slot_test.c
 test_unit_server_slot_test_CFLAGS = $(unit_cflags)
 test_unit_server_slot_test_LDADD = $(unit_libs)
 
-unit_tests += test/unit/heartbeat_test
+unit_tests += test/unit/heartbeat_test test/unit/form_test
+test_unit_form_test_SOURCES = test/unit/form_test.c
+test_unit_form_test_CFLAGS = $(unit_cflags)
+test_unit_form_test_LDADD = $(unit_libs)
 test_unit_heartbeat_test_SOURCES = test/unit/heartbeat_test.c
 test_unit_heartbeat_test_CFLAGS = $(unit_cflags)
 test_unit_heartbeat_test_LDADD = $(unit_libs)

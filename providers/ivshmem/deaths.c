@@ -5,6 +5,7 @@
  * declared. The server and the kernel module tell of all the others by themselves.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,12 +33,14 @@ void tmbi_ivshmem_died(struct tmbi_ivshmem *iv, int rank)
 static void process_watch(struct tmbi_ivshmem *iv, int rank)
 {
     struct tmbi_rank *peer = &iv->ranks[rank];
+    int pidfd = (int)syscall(SYS_pidfd_open, (pid_t)peer->pid, 0);
 
-    peer->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)peer->pid, 0);
-    if (peer->pidfd < 0 && errno == ESRCH)
+    if (pidfd < 0 && errno == ESRCH)
         tmbi_ivshmem_died(iv, rank);
-    else if (peer->pidfd >= 0)
-        tmbi_ivshmem_bells_watch(iv, peer->pidfd, rank);
+    if (pidfd < 0)
+        return;
+    atomic_store_explicit(&peer->pidfd, pidfd, memory_order_relaxed);
+    tmbi_ivshmem_bells_watch(iv, pidfd, rank);
 }
 
 void tmbi_ivshmem_processes_watch(struct tmbi_ivshmem *iv)
@@ -47,6 +50,15 @@ void tmbi_ivshmem_processes_watch(struct tmbi_ivshmem *iv)
             iv->ranks[rank].host == iv->host_hash &&
             tmbi_ivshmem_peer_state(&iv->head, rank) == TMB_PEER_ALIVE)
             process_watch(iv, rank);
+}
+
+/* For who asks, and does not sleep. */
+static bool process_ended(const struct tmbi_rank *peer)
+{
+    struct pollfd ended = {.events = POLLIN};
+
+    ended.fd = atomic_load_explicit(&peer->pidfd, memory_order_relaxed);
+    return ended.fd >= 0 && poll(&ended, 1, 0) == 1;
 }
 
 /* ---- by heartbeat ---- */
@@ -60,6 +72,10 @@ static void rank_look(struct tmbi_ivshmem *iv, int rank, int64_t now)
         return;
     /* relaxed: only its change counts */
     uint64_t beat = atomic_load_explicit(&peer->slot->heartbeat, memory_order_relaxed);
+    if (process_ended(peer)) {
+        tmbi_ivshmem_died(iv, rank);
+        return;
+    }
     if (!tmbi_watch_stale(&iv->watch, (uint32_t)rank, beat, now))
         return;
     tmbi_warn("rank %d: no heartbeat for %lld ms: it is declared dead; is its machine "

@@ -12,7 +12,7 @@ enum tmbi_cma_choice { TMBI_CMA_AUTO = 0, TMBI_CMA_ON, TMBI_CMA_OFF };
 
 #define TMBI_COOKIE_BYTES 16
 
-/* A rank of the job. All but `cma` and `left` is constant after connect(). */
+/* A rank of the job. All but what is atomic is constant after connect(). */
 struct tmbi_rank {
     const char *unreachable; /* why; NULL: it is reached */
     struct tmbi_slot *slot;
@@ -21,7 +21,7 @@ struct tmbi_rank {
     uint32_t epoch;
     uint32_t id;
     uint32_t doorbell[TMBI_LINES];
-    int pidfd; /* -1, but while we look for deaths by ourselves */
+    _Atomic int pidfd; /* -1, but while we look for deaths by ourselves; relaxed */
     int64_t pid;
     uint64_t host;
     uint64_t cookie_at; /* an address in that process; what lies there: */
@@ -46,6 +46,8 @@ struct tmbi_ivshmem {
     struct tmbi_rank *ranks; /* of the job; NULL before connect() */
     struct tmbi_calls calls;
     int epoll[TMBI_LINES];
+    bool
+        polls; /* we are not rung by doorbells, or not by all; constant after connect() */
     struct tmbi_watch watch; /* of the ranks' hearts, from connect() on */
     bool declared_dead;      /* we, by others; who looks has it */
     uint64_t host_hash;

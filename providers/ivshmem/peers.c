@@ -25,7 +25,7 @@ struct address {
     uint32_t slot;
     uint8_t uuid[16];
     uint32_t epoch; /* of the slot */
-    uint32_t id;    /* the server's number for the connection */
+    uint32_t id;    /* of the slot: its peer ID */
     uint64_t block; /* region offset of the endpoint block */
     int64_t pid;
     uint64_t host;
@@ -74,7 +74,7 @@ void tmbi_ivshmem_address(struct tmbi_endpoint *ep, uint8_t bytes[TMBI_ADDRESS_B
 static bool address_valid(const struct tmbi_ivshmem *iv, int rank,
                           const struct address *address)
 {
-    if (address->slot >= iv->region->slot_count || address->id >= TMBI_PEER_IDS)
+    if (address->slot >= iv->region->slot_count)
         return false;
     const struct tmbi_slot *slot = &iv->region->slots[address->slot];
     uint64_t block_bytes = tmbi_call_block_bytes(iv->head.job->size);
@@ -86,13 +86,14 @@ static bool address_valid(const struct tmbi_ivshmem *iv, int rank,
            tmbi_region_at(iv->region, address->block, block_bytes);
 }
 
-/* Its doorbells are of its own machine, and the device has them. */
+/* Its doorbells are of its own machine, and the device has them; or there is none. */
 static bool doorbells_take(const struct tmbi_ivshmem *iv, struct tmbi_rank *peer)
 {
     for (uint32_t line = 0; line < TMBI_LINES; line++) {
         uint32_t doorbell =
             __atomic_load_n(&peer->slot->wake[line].doorbell, __ATOMIC_RELAXED);
-        if (doorbell >> 16 != peer->id || (doorbell & 0xffff) >= iv->region->vectors)
+        if (doorbell != TMBI_DOORBELL_NONE &&
+            (doorbell >> 16 != peer->id || (doorbell & 0xffff) >= iv->region->vectors))
             return false;
         peer->doorbell[line] = doorbell;
     }
@@ -167,6 +168,11 @@ static int rank_await(struct tmbi_ivshmem *iv, int rank, int64_t deadline)
     return status ? await_error(iv, rank, status) : 0;
 }
 
+static bool polls(const struct tmbi_rank *peer)
+{
+    return peer->doorbell[TMBI_LINE_WAIT] == TMBI_DOORBELL_NONE;
+}
+
 static int doorbells_collect(struct tmbi_ivshmem *iv, int64_t deadline)
 {
     int size = iv->head.job->size;
@@ -174,7 +180,7 @@ static int doorbells_collect(struct tmbi_ivshmem *iv, int64_t deadline)
     int status = doorbells ? 0 : -ENOMEM;
 
     for (int rank = 0; rank < size && !status; rank++) {
-        if (iv->ranks[rank].unreachable)
+        if (iv->ranks[rank].unreachable || polls(&iv->ranks[rank]))
             continue;
         memcpy(doorbells + count, iv->ranks[rank].doorbell,
                sizeof iv->ranks[rank].doorbell);
@@ -184,6 +190,20 @@ static int doorbells_collect(struct tmbi_ivshmem *iv, int64_t deadline)
     if (!status)
         iv->way->ops->met(iv->way, doorbells, count);
     free(doorbells);
+    return status;
+}
+
+/* All ranks are known: see to what nobody does for us. */
+static int peers_watch(struct tmbi_ivshmem *iv)
+{
+    int size = iv->head.job->size;
+
+    /* Who hears no doorbell rings none either. */
+    for (int rank = 0; rank < size; rank++)
+        iv->polls |= !iv->ranks[rank].unreachable && polls(&iv->ranks[rank]);
+    int status = tmbi_watch_init(&iv->watch, (uint32_t)size, iv->config.heartbeat_ns);
+    if (!status && iv->way->unreported)
+        tmbi_ivshmem_processes_watch(iv);
     return status;
 }
 
@@ -204,9 +224,7 @@ int tmbi_ivshmem_connect(struct tmbi_endpoint *ep, const uint8_t *addresses,
         status = doorbells_collect(iv, deadline);
     for (int rank = 0; rank < ep->job->size && !status; rank++)
         status = tmbi_ivshmem_cma_probe(iv, rank);
-    return status ? status
-                  : tmbi_watch_init(&iv->watch, (uint32_t)ep->job->size,
-                                    iv->config.heartbeat_ns);
+    return status ? status : peers_watch(iv);
 }
 
 /* ---- questions ---- */

@@ -17,8 +17,10 @@ static const struct tmbi_env_var env_vars[] = {
      .field = offsetof(struct tmbi_ivshmem_config, way.server)},
     {.name = "TMB_IVSHMEM_DEVICE",
      .type = TMBI_ENV_STRING,
-     .meaning = "In a guest: which ivshmem device the job uses, by its PCI address, and "
-                "how, such as uio or uio:0000:00:04.0; by default the first that works.",
+     .meaning =
+         "In a guest: which ivshmem device the job uses, and how: uio, vfio or plain, "
+         "a PCI address, or both, as uio:0000:00:04.0; by default the best that "
+         "works. On a host: plain:FILE.",
      .field = offsetof(struct tmbi_ivshmem_config, way.device)},
     {.name = "TMB_IVSHMEM_CMA",
      .type = TMBI_ENV_CHOICE,
@@ -46,6 +48,8 @@ static const struct tmbi_env_var env_vars[] = {
 
 static const struct tmbi_env_table env = {
     .owner = "ivshmem", .vars = env_vars, .count = sizeof env_vars / sizeof *env_vars};
+
+#define CAPS (TMBI_CAP_MAPPED | TMBI_CAP_CREATE | TMBI_CAP_DOORBELL | TMBI_CAP_DEATH)
 
 /* ---- opening ---- */
 
@@ -107,6 +111,11 @@ static int ivshmem_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
         return status;
     }
     iv->head.deaths = &iv->region->header->deaths;
+    iv->head.caps = CAPS;
+    if (iv->way->bell[TMBI_LINE_WAIT] < 0)
+        iv->head.caps &= ~TMBI_CAP_DOORBELL;
+    if (iv->way->unreported) /* from other machines it comes by heartbeat only */
+        iv->head.caps &= ~TMBI_CAP_DEATH;
     tmbi_ivshmem_cma_permit(iv);
     *ep = &iv->head;
     return 0;
@@ -131,7 +140,7 @@ static void ivshmem_close(struct tmbi_endpoint *ep, bool leaving)
 
 const struct tmbi_provider tmbi_provider_ivshmem = {
     .name = "ivshmem",
-    .caps = TMBI_CAP_MAPPED | TMBI_CAP_CREATE | TMBI_CAP_DOORBELL | TMBI_CAP_DEATH,
+    .caps = CAPS,
     .env = &env,
     .open = ivshmem_open,
     .close = ivshmem_close,
