@@ -12,7 +12,7 @@ vm=$build/vm
 kernel=$vm/kernel       # the unpacked package
 drivers=(virtio_pci virtio_console virtio_net uio vfio_pci vfio_iommu_type1)
 programs=(tombolo conformance quiet kmod_check hello_put halo2d shared_counter work_queue
-    fault_chaos fault_jobs fault_locks fault_routes fault_waits)
+    fault_chaos fault_jobs fault_machines fault_locks fault_routes fault_waits)
 
 complain() { # TEXT...
     echo "image.sh: $*" >&2

@@ -2,8 +2,8 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced after lib.sh: jobs of ranks in guests a and b and on the host.
 #   job_start NAME MIX COMMAND...   launchers with so many ranks in a, b and on the host,
-#                                   such as 1+1+2, a 0 for none; job_server's region for
-#                                   the host
+#                                   in this order, such as 1+1+2, a 0 for none;
+#                                   job_server's region for the host
 #   job_says NAME PLACE TEXT SECONDS  until that launcher has printed a line like that
 #   job_wait NAME PLACE             its exit code
 #   job_ends NAME PLACE...          all these end well
@@ -14,7 +14,7 @@ job_environment='' # for the ranks, in guests and on the host
 declare -A job_pids=()
 
 job_start() { # NAME MIX COMMAND...
-    local places=(a b host) counts total=0 i command
+    local places=(a b host) counts total=0 first=0 i command
     IFS=+ read -r -a counts <<<"$2"
     for i in "${counts[@]}"; do
         total=$((total + i))
@@ -22,7 +22,8 @@ job_start() { # NAME MIX COMMAND...
     for i in "${!counts[@]}"; do
         [ "${counts[i]}" -gt 0 ] || continue
         command="export ${job_environment:-_=}; exec tombolo run -n ${counts[i]} \
-            --job $1 --np $total -- ${*:3}"
+            --job $1 --np $total --first-rank $first -- ${*:3}"
+        first=$((first + counts[i]))
         job_launch "${places[i]}" "$command" >"$rig/$1.${places[i]}" 2>&1 &
         job_pids[$1.${places[i]}]=$!
     done
