@@ -57,6 +57,10 @@ struct tmbi_region_header {
 };
 _Static_assert(sizeof(struct tmbi_region_header) == 4096 + 64, "header layout");
 _Static_assert(_Alignof(struct tmbi_region_header) == 8, "header alignment");
+_Static_assert(__builtin_offsetof(struct tmbi_region_header, slots_offset) == 40 &&
+                   __builtin_offsetof(struct tmbi_region_header, slot_count) == 72 &&
+                   __builtin_offsetof(struct tmbi_region_header, deaths) == 4096,
+               "what the kernel reads is where others put it");
 #define TMBI_HEADER_BYTES 8192u /* what the header occupies */
 
 enum tmbi_slot_state {
@@ -119,6 +123,10 @@ struct tmbi_slot {
     uint8_t reserved2[64];
 };
 _Static_assert(sizeof(struct tmbi_slot) == 256, "slot layout");
+_Static_assert(__builtin_offsetof(struct tmbi_slot, kind) == 20 &&
+                   __builtin_offsetof(struct tmbi_slot, heartbeat) == 40 &&
+                   __builtin_offsetof(struct tmbi_slot, wake) == 64,
+               "what the kernel reads is where others put it");
 
 enum tmbi_job_state {
     TMBI_JOB_FREE = 0,

@@ -24,6 +24,7 @@
 #include <linux/workqueue.h>
 
 #include "../layout.h"
+#include "compat.h"
 #include "tombolo_uio.h"
 
 #define TMBI_BAR_REGISTERS 0
@@ -97,7 +98,7 @@ void tmbi_region_close(struct tmbi_device *device);
 const char *tmbi_region_mode_name(enum tmbi_region_mode mode);
 
 /* map.c */
-int tmbi_mapping_make(struct uio_info *info, struct vm_area_struct *area);
+int tmbi_mapping_make(struct uio_info *info, struct tmbi_new_area *area);
 void tmbi_mapping_zap(struct tmbi_mapping *mapping);
 void tmbi_mapping_withdraw_all(struct tmbi_device *device);
 

@@ -8,7 +8,6 @@
 #include <linux/pci.h>
 #include <linux/slab.h>
 
-#include "compat.h"
 #include "device.h"
 
 char *tmbi_region_wanted = "auto";
@@ -86,7 +85,7 @@ static int vector_add(struct tmbi_device *device, unsigned int number)
 	}
 	info->name = vector->name;
 	info->version = "1";
-	info->mmap = tmbi_mapping_make;
+	info->TMBI_UIO_MMAP = tmbi_mapping_make;
 	info->irqcontrol = vector_write;
 	maps_fill(device, info);
 	return uio_register_device(&device->pci->dev, info);

@@ -7,7 +7,6 @@
 #include <linux/idr.h>
 #include <linux/slab.h>
 
-#include "compat.h"
 #include "device.h"
 
 /*
@@ -97,31 +96,55 @@ static vm_fault_t area_fault(struct vm_fault *fault)
 	return 0;
 }
 
+static int mapping_add(struct tmbi_mapping *mapping)
+{
+	struct tmbi_device *device = mapping->device;
+	bool gone;
+
+	mutex_lock(&device->lock);
+	gone = device->gone;
+	if (!gone)
+		list_add_tail(&mapping->node, &device->mappings);
+	mutex_unlock(&device->lock);
+	return gone ? -ENODEV : 0;
+}
+
+#ifdef TMBI_MMAP_PREPARE
+static int area_mapped(unsigned long start, unsigned long end, pgoff_t page,
+		       const struct file *file, void **mapping)
+{
+	return mapping_add(*mapping);
+}
+#endif
+
 static const struct vm_operations_struct area_operations = {
 	.open = area_open,
 	.close = area_close,
 	.TMBI_VM_OPS_SPLIT = area_split,
 	.mremap = area_move,
 	.fault = area_fault,
+#ifdef TMBI_MMAP_PREPARE
+	.mapped = area_mapped,
+#endif
 };
 
-static int area_fill(struct tmbi_mapping *mapping, struct vm_area_struct *area)
+static int area_fill(struct tmbi_mapping *mapping, struct tmbi_new_area *area)
 {
 	struct tmbi_device *device = mapping->device;
 	phys_addr_t start = mapping->is_region
 				    ? device->start
 				    : pci_resource_start(device->pci, TMBI_BAR_REGISTERS);
+	pgprot_t *protection = &TMBI_NEW_AREA(area, page_prot);
 
 	if (mapping->is_region && device->mode == TMBI_REGION_PAGES)
 		return 0;
 	if (!mapping->is_region || device->mode == TMBI_REGION_UNCACHED)
-		area->vm_page_prot = pgprot_noncached(area->vm_page_prot);
-	return remap_pfn_range(area, area->vm_start, PHYS_PFN(start), mapping->size,
-			       area->vm_page_prot);
+		*protection = pgprot_noncached(*protection);
+	return tmbi_area_remap(area, PHYS_PFN(start));
 }
 
 static struct tmbi_mapping *mapping_new(struct tmbi_device *device,
-					struct vm_area_struct *area)
+					struct tmbi_new_area *area)
 {
 	struct tmbi_mapping *mapping = kzalloc(sizeof(*mapping), GFP_KERNEL_ACCOUNT);
 
@@ -132,42 +155,39 @@ static struct tmbi_mapping *mapping_new(struct tmbi_device *device,
 		kfree(mapping);
 		return NULL;
 	}
+	INIT_LIST_HEAD(&mapping->node);
 	mapping->device = device;
-	mapping->mm = area->vm_mm;
-	mapping->inode = area->vm_file->f_mapping;
+	mapping->mm = TMBI_NEW_AREA(area, mm);
+	mapping->inode = TMBI_NEW_AREA(area, file)->f_mapping;
 	mapping->page = (pgoff_t)(mapping->number + 1) << (NUMBER_SHIFT - PAGE_SHIFT);
-	mapping->size = area->vm_end - area->vm_start;
-	mapping->is_region = area->vm_pgoff == TMBI_UIO_MAP_REGION;
+	mapping->size = TMBI_NEW_AREA(area, end) - TMBI_NEW_AREA(area, start);
+	mapping->is_region = TMBI_NEW_AREA(area, pgoff) == TMBI_UIO_MAP_REGION;
 	refcount_set(&mapping->areas, 1);
+	kref_get(&device->references);
 	return mapping;
 }
 
-/* The size was checked by UIO. */
-int tmbi_mapping_make(struct uio_info *info, struct vm_area_struct *area)
+/* The size was checked by UIO. Where the kernel makes the area afterwards and fails, a
+ * mapping leaks, but nobody knows of it: it joins the device's only when it is there. */
+int tmbi_mapping_make(struct uio_info *info, struct tmbi_new_area *area)
 {
 	struct tmbi_vector *vector = container_of(info, struct tmbi_vector, info);
-	struct tmbi_device *device = vector->device;
 	struct tmbi_mapping *mapping;
 	int rc;
 
-	if (!(area->vm_flags & VM_SHARED))
+	if (!tmbi_area_is_shared(area))
 		return -EINVAL;
-	mapping = mapping_new(device, area);
+	mapping = mapping_new(vector->device, area);
 	if (!mapping)
 		return -ENOMEM;
-	kref_get(&device->references);
-	mutex_lock(&device->lock);
-	list_add_tail(&mapping->node, &device->mappings);
-	mapping->withdrawn = device->gone;
-	mutex_unlock(&device->lock);
-	area->vm_pgoff = mapping->page;
-	tmbi_vma_flags_set(area, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
-	rc = mapping->withdrawn ? -ENODEV : area_fill(mapping, area);
-	if (rc) {
-		mapping_free(mapping);
-		return rc;
-	}
-	area->vm_private_data = mapping;
+	TMBI_NEW_AREA(area, pgoff) = mapping->page;
+	TMBI_NEW_AREA(area, private_data) = mapping;
+	tmbi_area_restrict(area);
 	area->vm_ops = &area_operations;
-	return 0;
+	rc = area_fill(mapping, area);
+	if (!rc && !IS_ENABLED(TMBI_MMAP_PREPARE))
+		rc = mapping_add(mapping);
+	if (rc)
+		mapping_free(mapping);
+	return rc;
 }

@@ -224,7 +224,7 @@ static void left_by_module(void)
     access.slots[child.slot].epoch++;
     slot_state_set(&access.slots[child.slot], TMBI_SLOT_LIVE);
     usleep(2 * TMBI_BEAT_MS * 1000);
-    child_kill(child.pid);
+    expect(WTERMSIG(child_kill(child.pid)) == SIGKILL); /* and not of what it saw */
     expect(slot_state(&access.slots[child.slot]) == TMBI_SLOT_LIVE);
     expect(access.header->deaths == deaths);
     slot_free(&access, child.slot);
@@ -256,6 +256,32 @@ static void declared_dead(void)
     slot_free(&access, child.slot);
 }
 
+/* Owners come and go at once, in every way. */
+static void many_deaths(void)
+{
+    struct access access;
+    pid_t parents[8];
+
+    access_enter(&access);
+    uint32_t deaths = access.header->deaths;
+    for (unsigned i = 0; i < 8; i++) {
+        parents[i] = fork();
+        if (parents[i] > 0)
+            continue;
+        access_enter(&access);
+        for (unsigned turn = 0; turn < 25; turn++) {
+            struct child child = owner_start(JOB, turn % 2 ? owner_wait : read_for_ever);
+            child_kill(child.pid);
+            expect(slot_state(&access.slots[child.slot]) == TMBI_SLOT_DEAD);
+            slot_free(&access, child.slot);
+        }
+        _exit(0);
+    }
+    for (unsigned i = 0; i < 8; i++)
+        expect(child_end(parents[i]) == 0);
+    expect(access.header->deaths == deaths + 8 * 25);
+}
+
 const struct kmod_case kmod_owner_cases[] = {
     {"own-errors", own_errors, 0},
     {"own-garbage", own_garbage, 0},
@@ -269,5 +295,6 @@ const struct kmod_case kmod_owner_cases[] = {
     {"left-by-module", left_by_module, 0},
     {"leave-and-own-again", leave_and_own_again, 0},
     {"declared-dead", declared_dead, 0},
+    {"many-deaths", many_deaths, 0},
     {NULL, NULL, 0},
 };
