@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -27,9 +29,10 @@ static void fd_close(int *fd)
 
 static void peer_forget(struct tmbi_host_peer *peer)
 {
-    for (uint32_t line = 0; peer->vectors && line < TMBI_LINES; line++)
-        fd_close(&peer->bell[line]);
-    peer->vectors = 0;
+    for (uint32_t vector = 0; vector < peer->vectors; vector++)
+        fd_close(&peer->bells[vector]);
+    free(peer->bells);
+    *peer = (struct tmbi_host_peer){0};
 }
 
 /* Ringing writes to what the server sent, so it must be no file and no pipe, and it must
@@ -63,23 +66,20 @@ static int notice_take(struct tmbi_host *host, const struct tmbi_wire_message *m
         return notice_error(host, message);
     struct tmbi_host_peer *peer = &host->peers[message->value];
     if (message->fd < 0) {
-        if (message->value == host->id)
+        if (message->value == host->way.id)
             return notice_error(host, message);
         peer_forget(peer);
         return 0;
     }
-    if (peer->vectors == host->region.vectors)
+    if (peer->vectors == host->way.region.vectors || !eventfd_usable(message->fd))
         return notice_error(host, message);
-    if (peer->vectors == 0)
-        memset(peer->bell, -1, sizeof peer->bell);
-    if (peer->vectors >= host->lines) {
+    if (!peer->bells)
+        peer->bells = calloc(host->way.region.vectors, sizeof *peer->bells);
+    if (!peer->bells) {
         close(message->fd);
-    } else {
-        if (!eventfd_usable(message->fd))
-            return notice_error(host, message);
-        peer->bell[peer->vectors] = message->fd;
+        return -ENOMEM;
     }
-    peer->vectors++;
+    peer->bells[peer->vectors++] = message->fd;
     return 0;
 }
 
@@ -87,7 +87,7 @@ int tmbi_host_await(struct tmbi_host *host, uint32_t id, int64_t deadline)
 {
     struct tmbi_wire_message message;
 
-    while (host->peers[id].vectors < host->region.vectors) {
+    while (host->peers[id].vectors < host->way.region.vectors) {
         int status = tmbi_wire_receive(&host->wire, &message, deadline);
         if (!status)
             status = notice_take(host, &message);
@@ -97,19 +97,32 @@ int tmbi_host_await(struct tmbi_host *host, uint32_t id, int64_t deadline)
     return 0;
 }
 
-void tmbi_host_keep(struct tmbi_host *host, const uint32_t *ids, size_t count)
+int tmbi_host_bell(const struct tmbi_host *host, uint32_t doorbell)
 {
-    uint8_t *keep = calloc(host->peer_count, 1);
+    uint32_t id = doorbell >> 16, vector = doorbell & 0xffff;
 
-    if (!keep)
-        return; /* the others' doorbells then stay open, unused */
-    keep[host->id] = 1;
+    if (id >= host->peer_count || vector >= host->peers[id].vectors)
+        return -1;
+    return host->peers[id].bells[vector];
+}
+
+static bool is_kept(const struct tmbi_host *host, uint32_t doorbell,
+                    const uint32_t *doorbells, size_t count)
+{
+    if (doorbell >> 16 == host->way.id)
+        return true;
     for (size_t i = 0; i < count; i++)
-        keep[ids[i]] = 1;
+        if (doorbells[i] == doorbell)
+            return true;
+    return false;
+}
+
+void tmbi_host_keep(struct tmbi_host *host, const uint32_t *doorbells, size_t count)
+{
     for (uint32_t id = 0; id < host->peer_count; id++)
-        if (!keep[id])
-            peer_forget(&host->peers[id]);
-    free(keep);
+        for (uint32_t vector = 0; vector < host->peers[id].vectors; vector++)
+            if (!is_kept(host, tmbi_doorbell(id, vector), doorbells, count))
+                fd_close(&host->peers[id].bells[vector]);
 }
 
 bool tmbi_host_drain(struct tmbi_host *host)
@@ -180,7 +193,7 @@ static int greeting_read_id(struct tmbi_host *host, int64_t deadline)
         tmbi_error("server %s: %lld is no ID", host->wire.path, (long long)message.value);
         return -EPROTO;
     }
-    host->id = (uint32_t)message.value;
+    host->way.id = (uint32_t)message.value;
     return 0;
 }
 
@@ -189,7 +202,8 @@ static int greeting_read_id(struct tmbi_host *host, int64_t deadline)
 static void descriptors_raise(const struct tmbi_host *host)
 {
     struct rlimit limit;
-    rlim_t need = (rlim_t)host->region.slot_count * host->lines + DESCRIPTORS_SPARE;
+    const struct tmbi_region *region = &host->way.region;
+    rlim_t need = (rlim_t)region->slot_count * region->vectors + DESCRIPTORS_SPARE;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= need)
         return;
@@ -209,20 +223,27 @@ static int greeting_read_region(struct tmbi_host *host, int64_t deadline)
                    host->wire.path, (long long)message.value);
         status = -EPROTO;
     } else {
-        status = tmbi_region_map(&host->region, message.fd);
+        status = tmbi_region_map(&host->way.region, message.fd);
     }
     close(message.fd);
     if (status)
         return status;
-    host->lines = host->region.vectors < TMBI_LINES ? host->region.vectors : TMBI_LINES;
     descriptors_raise(host);
     return 0;
 }
 
-static int host_init(struct tmbi_host *host, uint32_t peer_count)
+static int host_init(struct tmbi_host *host, const struct tmbi_wire *wire,
+                     uint32_t peer_count)
 {
     *host = (struct tmbi_host){
-        .wire = {.fd = -1, .partial_fd = -1}, .lines = 1, .peer_count = peer_count};
+        .way = {.ops = &tmbi_host_way_ops,
+                .watched = wire->fd,
+                .enlarge = wire->fd < 0
+                               ? "TMB_IVSHMEM_PRIVATE_SIZE"
+                               : "the server's --size (tombolo run --region-size)"},
+        .wire = *wire,
+        .peer_count = peer_count};
+    snprintf(host->way.name, sizeof host->way.name, "server %s", wire->path);
     host->peers = calloc(peer_count, sizeof *host->peers);
     if (!host->peers)
         return -ENOMEM;
@@ -230,25 +251,38 @@ static int host_init(struct tmbi_host *host, uint32_t peer_count)
     return 0;
 }
 
+/* Lines for which there is no vector share the last one. */
+static void bells_set(struct tmbi_host *host)
+{
+    struct tmbi_way *way = &host->way;
+
+    for (uint32_t line = 0; line < TMBI_LINES; line++) {
+        uint32_t last = way->region.vectors - 1;
+        way->doorbell[line] = tmbi_doorbell(way->id, line < last ? line : last);
+        way->bell[line] = tmbi_host_bell(host, way->doorbell[line]);
+    }
+}
+
 int tmbi_host_greet(struct tmbi_host *host, const struct tmbi_wire *wire,
                     int64_t deadline)
 {
-    struct tmbi_wire unowned = *wire;
+    int status = host_init(host, wire, TMBI_PEER_IDS);
 
-    int status = host_init(host, TMBI_PEER_IDS);
     if (status) {
+        struct tmbi_wire unowned = *wire;
         tmbi_wire_close(&unowned);
         return status;
     }
-    host->wire = *wire;
     status = greeting_read_id(host, deadline);
     if (!status)
         status = greeting_read_region(host, deadline);
     if (!status)
         /* Ours come last, so then all peers that were there before us are known. */
-        status = greeting_error(host, tmbi_host_await(host, host->id, deadline));
+        status = greeting_error(host, tmbi_host_await(host, host->way.id, deadline));
     if (status)
         tmbi_host_close(host);
+    else
+        bells_set(host);
     return status;
 }
 
@@ -260,29 +294,42 @@ int tmbi_host_open(struct tmbi_host *host, const char *path, int64_t deadline)
     return status ? status : tmbi_host_greet(host, &wire, deadline);
 }
 
+static int private_bells(struct tmbi_host *host)
+{
+    struct tmbi_host_peer *own = &host->peers[0];
+
+    own->bells = calloc(TMBI_LINES, sizeof *own->bells);
+    if (!own->bells)
+        return -ENOMEM;
+    for (; own->vectors < TMBI_LINES; own->vectors++) {
+        own->bells[own->vectors] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (own->bells[own->vectors] >= 0)
+            continue;
+        int error = errno;
+        tmbi_error("no doorbells: eventfd: %s", strerror(error));
+        return -error;
+    }
+    return 0;
+}
+
 int tmbi_host_private(struct tmbi_host *host, uint64_t size)
 {
+    struct tmbi_wire none;
     int fd;
 
-    int status = host_init(host, 1);
+    tmbi_wire_init(&none, -1, "(none)");
+    int status = host_init(host, &none, 1);
     if (status)
         return status;
-    tmbi_wire_init(&host->wire, -1, "(none)");
-    status = tmbi_region_private(&host->region, size, &fd);
-    if (status)
-        goto close;
-    close(fd);
-    host->lines = host->peers[0].vectors = TMBI_LINES;
-    memset(host->peers[0].bell, -1, sizeof host->peers[0].bell);
-    for (uint32_t line = 0; line < TMBI_LINES && !status; line++) {
-        host->peers[0].bell[line] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        status = host->peers[0].bell[line] < 0 ? -errno : 0;
+    status = tmbi_region_private(&host->way.region, size, &fd);
+    if (!status) {
+        close(fd);
+        status = private_bells(host);
     }
-    if (!status)
-        return 0;
-    tmbi_error("no doorbells: eventfd: %s", strerror(-status));
-close:
-    tmbi_host_close(host);
+    if (status)
+        tmbi_host_close(host);
+    else
+        bells_set(host);
     return status;
 }
 
@@ -291,8 +338,8 @@ void tmbi_host_close(struct tmbi_host *host)
     for (uint32_t id = 0; id < host->peer_count; id++)
         peer_forget(&host->peers[id]);
     free(host->peers);
-    if (host->region.base)
-        tmbi_region_unmap(&host->region);
+    if (host->way.region.base)
+        tmbi_region_unmap(&host->way.region);
     tmbi_wire_close(&host->wire);
     pthread_mutex_destroy(&host->mutex);
 }

@@ -6,22 +6,18 @@
 
 #include <pthread.h>
 
-#include "region.h"
+#include "way.h"
 #include "wire.h"
 
-#define TMBI_PEER_IDS 65536u /* an ID has 16 bits */
-
-/* What the server told of a peer. Doorbells of vectors that no line uses aren't kept. */
+/* What the server told of a peer. */
 struct tmbi_host_peer {
     uint32_t vectors; /* how many doorbells have come */
-    int bell[TMBI_LINES];
+    int *bells;       /* by vector; -1: not kept; NULL: none has come */
 };
 
 struct tmbi_host {
+    struct tmbi_way way;   /* first */
     struct tmbi_wire wire; /* to the server; wire.fd is -1 in a region of our own */
-    uint32_t id;
-    uint32_t lines; /* with a vector of their own; the rest share the last one */
-    struct tmbi_region region;
     struct tmbi_host_peer *peers; /* by ID; constant after tmbi_host_keep() */
     uint32_t peer_count;
     pthread_mutex_t mutex; /* one thread at a time drains the socket */
@@ -49,21 +45,17 @@ void tmbi_host_close(struct tmbi_host *host);
  * deadline. -ECONNRESET: the server is gone. -EPROTO, -EMFILE: logged. */
 int tmbi_host_await(struct tmbi_host *host, uint32_t id, int64_t deadline);
 
-/* Close the doorbells of all peers but these and ourselves; later notices are then of no
- * interest, and only drained. */
-void tmbi_host_keep(struct tmbi_host *host, const uint32_t *ids, size_t count);
+/* Close all doorbells but these and our own; later notices are then of no interest, and
+ * only drained. */
+void tmbi_host_keep(struct tmbi_host *host, const uint32_t *doorbells, size_t count);
 
 /* Throw away what the server sent, without blocking. Returns true once: when it finds
  * that the server has gone. Any thread. */
 bool tmbi_host_drain(struct tmbi_host *host);
 
-/* The doorbell that wakes a peer's line, or -1. */
-static inline int tmbi_host_bell(const struct tmbi_host *host, uint32_t id,
-                                 enum tmbi_line line)
-{
-    uint32_t last = host->lines - 1;
+extern const struct tmbi_way_ops tmbi_host_way_ops;
 
-    return host->peers[id].bell[line < last ? line : last];
-}
+/* The descriptor of a doorbell, or -1. */
+int tmbi_host_bell(const struct tmbi_host *host, uint32_t doorbell);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "arena.h"
 #include "call.h"
-#include "host.h"
+#include "way.h"
 
 enum tmbi_cma_choice { TMBI_CMA_AUTO = 0, TMBI_CMA_ON, TMBI_CMA_OFF };
 
@@ -19,8 +19,8 @@ struct tmbi_rank {
     uint32_t slot_index;
     uint32_t epoch;
     uint32_t id;
-    int bell[TMBI_LINES]; /* or -1: it had gone before its doorbells came */
-    int pidfd;            /* -1, but while we look for deaths by ourselves */
+    uint32_t doorbell[TMBI_LINES];
+    int pidfd; /* -1, but while we look for deaths by ourselves */
     int64_t pid;
     uint64_t host;
     uint64_t cookie_at; /* an address in that process; what lies there: */
@@ -30,17 +30,15 @@ struct tmbi_rank {
 };
 
 struct tmbi_ivshmem_config {
-    const char *server;
+    struct tmbi_way_config way;
     int cma; /* enum tmbi_cma_choice */
-    uint64_t private_bytes;
 };
 
 struct tmbi_ivshmem {
     struct tmbi_endpoint head;
     struct tmbi_ivshmem_config config;
-    struct tmbi_host host;
-    struct tmbi_region *region; /* of `host` */
-    uint32_t slot;
+    struct tmbi_way *way;
+    struct tmbi_region *region; /* of `way` */
     uint32_t job;
     struct tmbi_arena arena;
     struct tmbi_rank *ranks; /* of the job; NULL before connect() */

@@ -25,11 +25,6 @@
 #define CHANGES_SHIFT   32
 #define PAUSE_NS        100000
 
-static struct tmbi_job_entry *entry_of(struct tmbi_region *region, uint32_t job)
-{
-    return &region->jobs[(job & ((1u << TMBI_JOB_INDEX_BITS) - 1)) % region->job_count];
-}
-
 static uint64_t word_load(struct tmbi_job_entry *entry)
 {
     return atomic_load_explicit(&entry->word, memory_order_seq_cst);
@@ -62,8 +57,8 @@ static bool job_change(struct tmbi_region *region, uint32_t job, uint64_t *word,
 {
     uint64_t next = word_next(*word, job, state);
 
-    if (!atomic_compare_exchange_strong_explicit(&entry_of(region, job)->word, word, next,
-                                                 memory_order_seq_cst,
+    if (!atomic_compare_exchange_strong_explicit(&tmbi_job_entry(region, job)->word, word,
+                                                 next, memory_order_seq_cst,
                                                  memory_order_seq_cst))
         return false;
     *word = next;
@@ -76,13 +71,20 @@ static bool word_is(uint64_t word, uint32_t job, enum tmbi_job_state state)
            word_job(word, 0) >> TMBI_JOB_INDEX_BITS == job >> TMBI_JOB_INDEX_BITS;
 }
 
+static bool slot_lives(const struct tmbi_slot *slot)
+{
+    uint32_t word = atomic_load_explicit(&slot->word, memory_order_seq_cst);
+
+    return (word & TMBI_SLOT_STATE_MASK) == TMBI_SLOT_LIVE;
+}
+
 static bool job_has_live(struct tmbi_region *region, uint32_t job)
 {
     for (uint32_t i = 0; i < region->slot_count; i++) {
         struct tmbi_slot *slot = &region->slots[i];
 
         if (atomic_load_explicit(&slot->job, memory_order_seq_cst) == job + 1 &&
-            atomic_load_explicit(&slot->state, memory_order_seq_cst) == TMBI_SLOT_LIVE)
+            slot_lives(slot))
             return true;
     }
     return false;
@@ -95,7 +97,7 @@ static void job_free_slots(struct tmbi_region *region, uint32_t job)
         struct tmbi_slot *slot = &region->slots[i];
         uint32_t name = job + 1;
 
-        if (atomic_load_explicit(&slot->state, memory_order_seq_cst) != TMBI_SLOT_LIVE)
+        if (!slot_lives(slot))
             atomic_compare_exchange_strong_explicit(
                 &slot->job, &name, 0, memory_order_seq_cst, memory_order_seq_cst);
     }
@@ -104,7 +106,7 @@ static void job_free_slots(struct tmbi_region *region, uint32_t job)
 /* Whether the job has ended; what is left of it may then be freed. */
 static bool job_is_over(struct tmbi_region *region, uint32_t job)
 {
-    uint64_t word = word_load(entry_of(region, job));
+    uint64_t word = word_load(tmbi_job_entry(region, job));
 
     if (word_is(word, job, TMBI_JOB_ACTIVE) &&
         !job_change(region, job, &word, TMBI_JOB_CHECKING))
@@ -124,7 +126,7 @@ void tmbi_job_reclaim(struct tmbi_region *region, uint32_t job)
 
     if (!job_is_over(region, job))
         return;
-    word = word_load(entry_of(region, job));
+    word = word_load(tmbi_job_entry(region, job));
     if (word_is(word, job, TMBI_JOB_OVER))
         tmbi_heap_free(region, job, 0, region->page_count);
     job_free_slots(region, job);
@@ -176,8 +178,7 @@ static bool maker_try(struct tmbi_region *region, uint32_t slot)
     uint32_t holder = atomic_load_explicit(maker, memory_order_acquire);
 
     if (holder && holder <= region->slot_count &&
-        atomic_load_explicit(&region->slots[holder - 1].state, memory_order_acquire) ==
-            TMBI_SLOT_LIVE)
+        tmbi_slot_state(&region->slots[holder - 1]) == TMBI_SLOT_LIVE)
         return false;
     return atomic_compare_exchange_strong_explicit(
         maker, &holder, slot + 1, memory_order_acq_rel, memory_order_relaxed);
@@ -214,6 +215,9 @@ static int job_make(struct tmbi_region *region, const char *name, uint32_t size,
         if (!entry_claim(region, i, &word, job))
             continue;
         entry->size = size;
+        /* relaxed: published by the word below */
+        atomic_store_explicit(&entry->places, 0, memory_order_relaxed);
+        atomic_store_explicit(&entry->failure, 0, memory_order_relaxed);
         strncpy(entry->name, name, sizeof(entry->name) - 1);
         entry->name[sizeof(entry->name) - 1] = 0;
         job_change(region, *job, &word, TMBI_JOB_ACTIVE);
@@ -243,7 +247,7 @@ static bool job_enter(struct tmbi_region *region, uint32_t slot, uint32_t job)
     struct tmbi_slot *own = &region->slots[slot];
 
     atomic_store_explicit(&own->job, job + 1, memory_order_seq_cst);
-    if (word_is(word_load(entry_of(region, job)), job, TMBI_JOB_ACTIVE))
+    if (word_is(word_load(tmbi_job_entry(region, job)), job, TMBI_JOB_ACTIVE))
         return true;
     atomic_store_explicit(&own->job, 0, memory_order_seq_cst);
     tmbi_job_reclaim(region, job); /* finishes what a dead process began */
@@ -271,7 +275,7 @@ int tmbi_job_join(struct tmbi_region *region, uint32_t slot, const char *name,
     do {
         rc = job_find_or_make(region, slot, name, size, deadline, job);
         if (rc == 0)
-            rc = size_agrees(entry_of(region, *job), name, size);
+            rc = size_agrees(tmbi_job_entry(region, *job), name, size);
         if (rc == 0 && job_enter(region, slot, *job))
             return 0;
     } while (rc == 0 && pause_until(deadline));
@@ -282,4 +286,10 @@ int tmbi_job_join(struct tmbi_region *region, uint32_t slot, const char *name,
         rc = -ETIMEDOUT;
     }
     return rc;
+}
+
+void tmbi_job_leave(struct tmbi_region *region, uint32_t slot, uint32_t job)
+{
+    atomic_store_explicit(&region->slots[slot].job, 0, memory_order_seq_cst);
+    tmbi_job_reclaim(region, job);
 }

@@ -44,7 +44,11 @@ struct tmbi_region_header {
     uint32_t page_shift;
     uint32_t vectors; /* doorbells per peer */
     uint32_t server_pid;
-    uint8_t reserved0[4096 - 96];
+    /* The server's notes for its successor: the next ID to give out, and the first of
+     * which it is not sure that all its clients know. */
+    uint32_t next_id;
+    uint32_t settled_id;
+    uint8_t reserved0[4096 - 104];
     /* On lines of their own: waits poll `deaths`. */
     TMBI_SHARED(uint32_t) deaths; /* slots that became DEAD; partner: endpoint.deaths */
     TMBI_SHARED(uint32_t) job_maker; /* slot + 1 of who makes a job entry now, or 0 */
@@ -62,15 +66,20 @@ enum tmbi_slot_state {
     TMBI_SLOT_DEAD = 4  /* ended otherwise */
 };
 
-/* A state's word has the state in its low byte; above it, while CLAIMED, who claimed: a
- * machine's peer ID, or TMBI_CLAIMER_SERVER. */
-#define TMBI_SLOT_STATE_MASK    0xffu
-#define TMBI_SLOT_CLAIMER_SHIFT 8
-#define TMBI_CLAIMER_SERVER     0x10000u
+/*
+ * A slot's word has the state in its low byte and a tag above it: while CLAIMED, who
+ * claimed (a machine's peer ID, or TMBI_CLAIMER_SERVER), and from then on the low bits of
+ * the epoch, so that who is late can't end the slot's next life.
+ */
+#define TMBI_SLOT_STATE_MASK 0xffu
+#define TMBI_SLOT_TAG_SHIFT  8
+#define TMBI_SLOT_TAG_MASK   0xffffffu
+#define TMBI_CLAIMER_SERVER  0x10000u
+#define TMBI_SLOT_WORD(s, tag)                                                           \
+    ((uint32_t)(s) | ((tag)&TMBI_SLOT_TAG_MASK) << TMBI_SLOT_TAG_SHIFT)
 
 /* What kind of slot it is; `kind` is written before LIVE. */
-#define TMBI_SLOT_OWN                                                                    \
-    1u /* claimed by its process, in a machine that it shares with others */
+#define TMBI_SLOT_OWN 1u /* claimed by its process, in a machine shared with others */
 
 /* How often a slot's heartbeat grows, if it ever does. */
 #define TMBI_BEAT_MS 250
@@ -80,14 +89,14 @@ enum tmbi_slot_state {
  * machine, whose processes then claim more by themselves (TMBI_SLOT_OWN). Life: FREE ->
  * CLAIMED -> LIVE -> LEFT or DEAD -> CLAIMED. A slot that belongs to a job (job != 0) is
  * not claimed before the job is over, so that its peers can still read its end.
- *   state: written by server, process and module; release, readers acquire
+ *   word: written by server, process and module; release, readers acquire
  *   peer_id, epoch, kind, pid, host: by whoever claimed, before LIVE; constant then
  *   job, rank: by the process, when it joins; job cleared when the job is over
  *   heartbeat: by the module or the process, one writer; relaxed, only its change counts
  *   mailbox: by the process; release, readers acquire
  */
 struct tmbi_slot {
-    TMBI_SHARED(uint32_t) state;
+    TMBI_SHARED(uint32_t) word; /* TMBI_SLOT_WORD() */
     uint32_t peer_id; /* whose doorbell: the server's number for the connection */
     uint32_t epoch;   /* grows each time that the slot is claimed */
     TMBI_SHARED(uint32_t) job; /* its number + 1, or 0 */
@@ -126,10 +135,11 @@ _Static_assert(TMBI_JOBS_MAX <= 1u << TMBI_JOB_INDEX_BITS, "job numbers");
  */
 struct tmbi_job_entry {
     TMBI_SHARED(uint64_t) word;
-    uint32_t size; /* ranks of the whole job */
-    uint32_t reserved0;
+    uint32_t size; /* ranks of the whole job; 0: its processes are launchers */
+    /* Launchers' alone (meeting.h); 0 when the entry is made. */
+    TMBI_SHARED(uint32_t) places; /* ranks there shall be << 16 | that launchers have */
     char name[40];
-    uint64_t reserved1;
+    TMBI_SHARED(uint64_t) failure; /* the first one */
 };
 _Static_assert(sizeof(struct tmbi_job_entry) == 64, "job layout");
 

@@ -38,9 +38,7 @@ static void no_memory_log(const struct tmbi_ivshmem *iv, uint64_t bytes, const c
     tmbi_error("region of %" PRIu64 " KiB: no room for %s of %" PRIu64 " bytes: %" PRIu64
                " KiB are free, %" PRIu64 " KiB in one piece; %s makes a larger one",
                iv->region->size >> 10, what, bytes, free_pages * TMBI_PAGE_BYTES >> 10,
-               run * TMBI_PAGE_BYTES >> 10,
-               iv->config.server ? "the server's --size (tombolo run --region-size)"
-                                 : "TMB_IVSHMEM_PRIVATE_SIZE");
+               run * TMBI_PAGE_BYTES >> 10, iv->way->enlarge);
 }
 
 int tmbi_ivshmem_alloc(struct tmbi_ivshmem *iv, uint64_t bytes, const char *what,

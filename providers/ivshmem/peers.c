@@ -38,38 +38,9 @@ _Static_assert(sizeof(struct address) <= TMBI_ADDRESS_BYTES,
 
 /* ---- who we are ---- */
 
-static uint64_t hash(uint64_t seed, const void *bytes, size_t count)
-{
-    const uint8_t *at = bytes;
-
-    for (size_t i = 0; i < count; i++)
-        seed = (seed ^ at[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
-    return seed;
-}
-
-/* Equal for processes that can see each other's pids: one boot of one kernel, and one pid
- * namespace. Where that can't be found out, like nobody else. */
-static uint64_t host_identity(void)
-{
-    uint64_t seed = UINT64_C(0xcbf29ce484222325);
-    char boot[37] = "";
-    struct stat ns;
-
-    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-    size_t got = file ? fread(boot, 1, sizeof boot - 1, file) : 0;
-    if (file)
-        fclose(file);
-    if (got != sizeof boot - 1 || stat("/proc/self/ns/pid", &ns)) {
-        if (getrandom(boot, sizeof boot, 0) < 0)
-            return (uint64_t)tmbi_clock_ns();
-        return hash(seed, boot, sizeof boot);
-    }
-    return hash(hash(seed, boot, got), &ns.st_ino, sizeof ns.st_ino);
-}
-
 int tmbi_ivshmem_identify(struct tmbi_ivshmem *iv)
 {
-    iv->host_hash = host_identity();
+    iv->host_hash = tmbi_host_identity();
     if (getrandom(iv->cookie, sizeof iv->cookie, 0) == (ssize_t)sizeof iv->cookie)
         return 0;
     tmbi_error("getrandom: %s", strerror(errno));
@@ -83,9 +54,9 @@ void tmbi_ivshmem_address(struct tmbi_endpoint *ep, uint8_t bytes[TMBI_ADDRESS_B
     struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
     struct address address = {
         .magic = ADDRESS_MAGIC,
-        .slot = iv->slot,
-        .epoch = iv->region->slots[iv->slot].epoch,
-        .id = iv->host.id,
+        .slot = iv->way->slot,
+        .epoch = iv->way->epoch,
+        .id = iv->way->id,
         .block = tmbi_region_offset(iv->region, iv->calls.block),
         .pid = getpid(),
         .host = iv->host_hash,
@@ -102,7 +73,7 @@ void tmbi_ivshmem_address(struct tmbi_endpoint *ep, uint8_t bytes[TMBI_ADDRESS_B
 static bool address_valid(const struct tmbi_ivshmem *iv, int rank,
                           const struct address *address)
 {
-    if (address->slot >= iv->region->slot_count || address->id >= iv->host.peer_count)
+    if (address->slot >= iv->region->slot_count || address->id >= TMBI_PEER_IDS)
         return false;
     const struct tmbi_slot *slot = &iv->region->slots[address->slot];
     uint64_t block_bytes = tmbi_call_block_bytes(iv->head.job->size);
@@ -112,6 +83,19 @@ static bool address_valid(const struct tmbi_ivshmem *iv, int rank,
            /* acquire: partner is the release in tmbi_job_join() */
            atomic_load_explicit(&slot->job, memory_order_acquire) == iv->job + 1 &&
            tmbi_region_at(iv->region, address->block, block_bytes);
+}
+
+/* Its doorbells are of its own machine, and the device has them. */
+static bool doorbells_take(const struct tmbi_ivshmem *iv, struct tmbi_rank *peer)
+{
+    for (uint32_t line = 0; line < TMBI_LINES; line++) {
+        uint32_t doorbell =
+            __atomic_load_n(&peer->slot->wake[line].doorbell, __ATOMIC_RELAXED);
+        if (doorbell >> 16 != peer->id || (doorbell & 0xffff) >= iv->region->vectors)
+            return false;
+        peer->doorbell[line] = doorbell;
+    }
+    return true;
 }
 
 static int rank_fill(struct tmbi_ivshmem *iv, int rank, const uint8_t *bytes)
@@ -141,6 +125,10 @@ static int rank_fill(struct tmbi_ivshmem *iv, int rank, const uint8_t *bytes)
                                  tmbi_call_block_bytes(iv->head.job->size));
     peer->epoch = address.epoch;
     peer->id = address.id;
+    if (!doorbells_take(iv, peer)) {
+        tmbi_error("rank %d: its doorbells are none of ID %" PRIu32 "'s", rank, peer->id);
+        return -EPROTO;
+    }
     peer->pid = address.pid;
     peer->host = address.host;
     peer->cookie_at = address.cookie_at;
@@ -150,12 +138,13 @@ static int rank_fill(struct tmbi_ivshmem *iv, int rank, const uint8_t *bytes)
 
 static int await_error(const struct tmbi_ivshmem *iv, int rank, int status)
 {
-    if (status == -ETIMEDOUT)
-        tmbi_error("rank %d (ID %" PRIu32
-                   "): server %s did not announce its doorbells in time",
-                   rank, iv->ranks[rank].id, iv->host.wire.path);
+    if (status == -EAGAIN) {
+        tmbi_error("rank %d (ID %" PRIu32 "): %s did not announce its doorbells in time",
+                   rank, iv->ranks[rank].id, iv->way->name);
+        return -ETIMEDOUT;
+    }
     if (status == -ECONNRESET)
-        tmbi_error("server %s: ended while the job was starting", iv->host.wire.path);
+        tmbi_error("%s: ended while the job was starting", iv->way->name);
     return status;
 }
 
@@ -168,33 +157,32 @@ static int rank_await(struct tmbi_ivshmem *iv, int rank, int64_t deadline)
 
     do {
         int64_t look = tmbi_clock_ns() + 100000000;
-        status = tmbi_host_await(&iv->host, peer->id, look < deadline ? look : deadline);
+        status = iv->way->ops->meet(iv->way, peer->doorbell, TMBI_LINES,
+                                    look < deadline ? look : deadline);
         alive = tmbi_ivshmem_peer_state(&iv->head, rank) == TMB_PEER_ALIVE;
-    } while (status == -ETIMEDOUT && alive && tmbi_clock_ns() < deadline);
-    if (status == -ETIMEDOUT && !alive)
+    } while (status == -EAGAIN && alive && tmbi_clock_ns() < deadline);
+    if (status == -EAGAIN && !alive)
         return 0;
-    if (status)
-        return await_error(iv, rank, status);
-    for (uint32_t line = 0; line < TMBI_LINES; line++)
-        peer->bell[line] = tmbi_host_bell(&iv->host, peer->id, (enum tmbi_line)line);
-    return 0;
+    return status ? await_error(iv, rank, status) : 0;
 }
 
 static int doorbells_collect(struct tmbi_ivshmem *iv, int64_t deadline)
 {
-    int size = iv->head.job->size, count = 0;
-    uint32_t *ids = calloc((unsigned)size, sizeof *ids);
-    int status = ids ? 0 : -ENOMEM;
+    int size = iv->head.job->size;
+    uint32_t *doorbells = calloc((unsigned)size, sizeof iv->ranks->doorbell), count = 0;
+    int status = doorbells ? 0 : -ENOMEM;
 
     for (int rank = 0; rank < size && !status; rank++) {
         if (iv->ranks[rank].unreachable)
             continue;
-        ids[count++] = iv->ranks[rank].id;
+        memcpy(doorbells + count, iv->ranks[rank].doorbell,
+               sizeof iv->ranks[rank].doorbell);
+        count += TMBI_LINES;
         status = rank_await(iv, rank, deadline);
     }
     if (!status)
-        tmbi_host_keep(&iv->host, ids, (size_t)count);
-    free(ids);
+        iv->way->ops->met(iv->way, doorbells, count);
+    free(doorbells);
     return status;
 }
 
@@ -206,14 +194,12 @@ int tmbi_ivshmem_connect(struct tmbi_endpoint *ep, const uint8_t *addresses,
     iv->ranks = calloc((unsigned)ep->job->size, sizeof *iv->ranks);
     if (!iv->ranks)
         return -ENOMEM;
-    for (int rank = 0; rank < ep->job->size; rank++) {
-        memset(iv->ranks[rank].bell, -1, sizeof iv->ranks[rank].bell);
+    for (int rank = 0; rank < ep->job->size; rank++)
         iv->ranks[rank].pidfd = -1;
-    }
     int status = 0;
     for (int rank = 0; rank < ep->job->size && !status; rank++)
         status = rank_fill(iv, rank, addresses + (size_t)rank * stride);
-    if (!status)
+    if (!status && iv->way->ops->meet)
         status = doorbells_collect(iv, deadline);
     for (int rank = 0; rank < ep->job->size && !status; rank++)
         status = tmbi_ivshmem_cma_probe(iv, rank);
@@ -232,13 +218,11 @@ int tmbi_ivshmem_reach(struct tmbi_endpoint *ep, int rank, const char **why)
 int tmbi_ivshmem_peer_state(struct tmbi_endpoint *ep, int rank)
 {
     struct tmbi_rank *peer = &tmbi_ivshmem(ep)->ranks[rank];
-    /* acquire: partner is the release with which the slot changes hands */
-    uint32_t state = atomic_load_explicit(&peer->slot->state, memory_order_acquire);
-    bool ours = __atomic_load_n(&peer->slot->epoch, __ATOMIC_RELAXED) == peer->epoch;
+    uint32_t word = tmbi_slot_word(peer->slot);
 
-    if (ours && state == TMBI_SLOT_LIVE)
+    if (word == TMBI_SLOT_WORD(TMBI_SLOT_LIVE, peer->epoch))
         return TMB_PEER_ALIVE;
-    if (ours && state == TMBI_SLOT_LEFT)
+    if (word == TMBI_SLOT_WORD(TMBI_SLOT_LEFT, peer->epoch))
         atomic_store_explicit(&peer->left, true, memory_order_relaxed);
     return atomic_load_explicit(&peer->left, memory_order_relaxed) ? TMB_PEER_LEFT
                                                                    : TMB_PEER_DEAD;

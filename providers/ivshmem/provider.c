@@ -14,7 +14,12 @@ static const struct tmbi_env_var env_vars[] = {
     {.name = "TMB_SERVER",
      .type = TMBI_ENV_STRING,
      .meaning = "Socket of the server whose region the job uses; `tombolo run` sets it.",
-     .field = offsetof(struct tmbi_ivshmem_config, server)},
+     .field = offsetof(struct tmbi_ivshmem_config, way.server)},
+    {.name = "TMB_IVSHMEM_DEVICE",
+     .type = TMBI_ENV_STRING,
+     .meaning = "In a guest: which ivshmem device the job uses, by its PCI address, and "
+                "how, such as uio or uio:0000:00:04.0; by default the first that works.",
+     .field = offsetof(struct tmbi_ivshmem_config, way.device)},
     {.name = "TMB_IVSHMEM_CMA",
      .type = TMBI_ENV_CHOICE,
      .fallback = "auto",
@@ -29,7 +34,7 @@ static const struct tmbi_env_var env_vars[] = {
                 "a power of two.",
      .min = TMBI_REGION_MIN,
      .max = TMBI_REGION_MAX,
-     .field = offsetof(struct tmbi_ivshmem_config, private_bytes)},
+     .field = offsetof(struct tmbi_ivshmem_config, way.private_bytes)},
 };
 
 static const struct tmbi_env_table env = {
@@ -37,70 +42,27 @@ static const struct tmbi_env_table env = {
 
 /* ---- opening ---- */
 
-static uint64_t power_of_two(uint64_t bytes)
-{
-    uint64_t power = TMBI_REGION_MIN;
-
-    while (power < bytes)
-        power *= 2;
-    return power;
-}
-
-static int region_open(struct tmbi_ivshmem *iv)
-{
-    int status;
-
-    if (iv->config.server)
-        status = tmbi_host_open(&iv->host, iv->config.server, tmbi_op_deadline());
-    else
-        status = tmbi_host_private(&iv->host, power_of_two(iv->config.private_bytes));
-    iv->region = &iv->host.region;
-    return status;
-}
-
-/* The server made a slot for our connection; say in it who we are. */
-static int slot_open(struct tmbi_ivshmem *iv)
-{
-    int status =
-        iv->config.server ? tmbi_slot_find(iv->region, iv->host.id, &iv->slot) : 0;
-
-    if (status) {
-        tmbi_error("server %s: its region has no slot for our ID %" PRIu32,
-                   iv->host.wire.path, iv->host.id);
-        return -EPROTO;
-    }
-    struct tmbi_slot *slot = &iv->region->slots[iv->slot];
-    slot->pid = getpid();
-    slot->host = iv->host_hash;
-    for (uint32_t line = 0; line < TMBI_LINES; line++) {
-        uint32_t vector = line < iv->host.lines ? line : iv->host.lines - 1;
-        slot->wake[line].doorbell = iv->host.id << 16 | vector;
-    }
-    return 0;
-}
-
 static int job_open(struct tmbi_ivshmem *iv)
 {
     const struct tmbi_job *job = iv->head.job;
 
-    return tmbi_job_join(iv->region, iv->slot, job->name, (uint32_t)job->size, job->rank,
-                         tmbi_op_deadline(), &iv->job);
+    return tmbi_job_join(iv->region, iv->way->slot, job->name, (uint32_t)job->size,
+                         job->rank, tmbi_op_deadline(), &iv->job);
 }
 
 static int endpoint_open(struct tmbi_ivshmem *iv)
 {
-    int status = region_open(iv);
+    int status = tmbi_way_open(&iv->config.way, tmbi_op_deadline(), &iv->way);
 
     if (status)
         return status;
-    status = slot_open(iv);
-    if (!status)
-        status = job_open(iv);
+    iv->region = &iv->way->region;
+    status = job_open(iv);
     if (status)
-        goto close_region;
+        goto close_way;
     status = tmbi_arena_init(&iv->arena, iv->region, iv->job);
     if (status)
-        goto close_region;
+        goto close_way;
     status = tmbi_calls_open(iv);
     if (status)
         goto fini_arena;
@@ -113,8 +75,8 @@ close_calls:
     tmbi_calls_close(iv);
 fini_arena:
     tmbi_arena_fini(&iv->arena);
-close_region:
-    tmbi_host_close(&iv->host);
+close_way:
+    tmbi_way_close(iv->way);
     return status;
 }
 
@@ -128,10 +90,7 @@ static int ivshmem_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
     iv->head.job = job;
     iv->head.call_bytes = TMBI_CALL_BYTES;
     int status = tmbi_env_load(&env, &iv->config);
-    if (!status && !iv->config.server && job->size > 1) {
-        tmbi_info("ivshmem: no region: TMB_SERVER names no server");
-        status = -ENODEV;
-    }
+    iv->config.way.alone = job->size == 1;
     if (!status)
         status = tmbi_ivshmem_identify(iv);
     if (!status)
@@ -146,18 +105,18 @@ static int ivshmem_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
     return 0;
 }
 
-/* Leaving is said before the connection ends: what the server sees without it is a death.
+/* Leaving is said before the way ends: an end without it is a death.
  * Our pages stay the job's, for peers may still look at the endpoint block. */
 static void ivshmem_close(struct tmbi_endpoint *ep, bool leaving)
 {
     struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
 
     if (leaving)
-        tmbi_slot_leave(iv->region, iv->slot);
+        tmbi_way_leave(iv->way);
     tmbi_ivshmem_bells_close(iv);
     tmbi_calls_close(iv);
     tmbi_arena_fini(&iv->arena);
-    tmbi_host_close(&iv->host);
+    tmbi_way_close(iv->way);
     free(iv->ranks);
     free(iv);
 }

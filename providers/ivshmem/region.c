@@ -204,7 +204,7 @@ int tmbi_region_private(struct tmbi_region *region, uint64_t size, int *result)
     if (rc == 0)
         rc = tmbi_region_attach(region, base, size);
     if (rc == 0)
-        rc = tmbi_slot_claim(region, 0, getpid(), &slot);
+        rc = tmbi_slot_claim(region, 0, 0, getpid(), &slot);
     if (rc)
         goto unmap;
     *result = fd;

@@ -46,29 +46,55 @@ int tmbi_region_private(struct tmbi_region *region, uint64_t size, int *fd);
 void *tmbi_region_at(const struct tmbi_region *region, uint64_t offset, uint64_t bytes);
 uint64_t tmbi_region_offset(const struct tmbi_region *region, const void *at);
 
-/* ---- slots (slot.c) ---- */
+/* ---- slots (slot.c): a slot's life is named by its index and its epoch ---- */
 
-/* Claim a slot for a peer and make it LIVE with these values; -ENOSPC. Only the region's
- * maker claims; it may be a slot whose process has LEFT and is still there. */
-int tmbi_slot_claim(struct tmbi_region *region, uint32_t peer_id, int64_t pid,
-                    uint32_t *slot);
-/* Find the LIVE slot of a peer; -ENOENT. */
+static inline uint32_t tmbi_slot_word(const struct tmbi_slot *slot)
+{
+    /* acquire: partner is the release that made the slot LIVE, LEFT or DEAD */
+    return atomic_load_explicit(&slot->word, memory_order_acquire);
+}
+
+static inline enum tmbi_slot_state tmbi_slot_state(const struct tmbi_slot *slot)
+{
+    return (enum tmbi_slot_state)(tmbi_slot_word(slot) & TMBI_SLOT_STATE_MASK);
+}
+
+/*
+ * Claim a slot for a peer and make it LIVE with these values; -ENOSPC. kind 0: the caller
+ * is the region's maker; TMBI_SLOT_OWN: a process of the machine `peer_id`, of which one
+ * at a time claims. It may be a slot whose process has LEFT and is still there.
+ */
+int tmbi_slot_claim(struct tmbi_region *region, uint32_t peer_id, uint32_t kind,
+                    int64_t pid, uint32_t *slot);
+/* Find the LIVE slot that the server claimed for a peer; -ENOENT. */
 int tmbi_slot_find(const struct tmbi_region *region, uint32_t peer_id, uint32_t *slot);
 /* LIVE -> LEFT. */
-void tmbi_slot_leave(struct tmbi_region *region, uint32_t slot);
+void tmbi_slot_leave(struct tmbi_region *region, uint32_t slot, uint32_t epoch);
 /*
  * The process behind a slot is gone: LIVE -> DEAD (and `deaths` grows), LEFT stays. Ends
  * its job if it was the last one. Without a job, the slot may be claimed from now on.
  * Returns true if it became DEAD: the caller rings the job's survivors.
  */
-bool tmbi_slot_gone(struct tmbi_region *region, uint32_t slot);
+bool tmbi_slot_gone(struct tmbi_region *region, uint32_t slot, uint32_t epoch);
+/* The same for all slots that processes of a machine have claimed or were claiming; for
+ * each job that lost one, died(arg, job's number + 1). */
+void tmbi_slots_gone(struct tmbi_region *region, uint32_t peer_id,
+                     void (*died)(void *arg, uint32_t job), void *arg);
 
 /* ---- jobs (job.c) ---- */
+
+static inline struct tmbi_job_entry *tmbi_job_entry(const struct tmbi_region *region,
+                                                    uint32_t job)
+{
+    return &region->jobs[(job & ((1u << TMBI_JOB_INDEX_BITS) - 1)) % region->job_count];
+}
 
 /* Join the job `name` as the process of `slot`: find or make its entry. Sets the slot's
  * job and rank. -EINVAL: exists with another size; -ENOSPC: table full; -ETIMEDOUT. */
 int tmbi_job_join(struct tmbi_region *region, uint32_t slot, const char *name,
                   uint32_t size, int32_t rank, int64_t deadline, uint32_t *job);
+/* The other way round: the process of `slot` is in no job any more. */
+void tmbi_job_leave(struct tmbi_region *region, uint32_t slot, uint32_t job);
 /* End a job if no LIVE slot names it: free its pages, its LEFT and DEAD slots, its
  * entry. Safe against ranks that join at the same moment (they retry), against being
  * called by several, and against a caller that dies half-way (next caller finishes). */

@@ -126,7 +126,7 @@ static void step_send(int socket, const uint8_t *step)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    static const uint32_t wanted[] = {1};
+    static const uint32_t wanted[] = {1 << 16};
     struct tmbi_host host;
     struct tmbi_wire wire;
     size_t steps = bytes / STEP_BYTES;
@@ -139,9 +139,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     shutdown(pair[1], SHUT_WR);
     tmbi_wire_init(&wire, pair[0], "fuzz");
     if (!tmbi_host_greet(&host, &wire, TMBI_NEVER)) {
-        FUZZ_CHECK(host.id < TMBI_PEER_IDS && host.region.size == REGION_BYTES);
-        FUZZ_CHECK(tmbi_host_bell(&host, host.id, TMBI_LINE_AGENT) >= 0);
-        tmbi_host_await(&host, wanted[0], TMBI_NEVER);
+        FUZZ_CHECK(host.way.id < TMBI_PEER_IDS && host.way.region.size == REGION_BYTES);
+        FUZZ_CHECK(host.way.bell[TMBI_LINE_AGENT] >= 0);
+        tmbi_host_await(&host, 1, TMBI_NEVER);
         tmbi_host_keep(&host, wanted, 1);
         FUZZ_CHECK(tmbi_host_drain(&host));
         tmbi_host_close(&host);

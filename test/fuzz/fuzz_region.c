@@ -55,6 +55,12 @@ static void geometry_check(const struct tmbi_region *region)
     inside(region->heap, region->page_count * TMBI_PAGE_BYTES);
 }
 
+static void job_died(void *arg, uint32_t job)
+{
+    (void)arg;
+    FUZZ_CHECK(job != 0);
+}
+
 static void tables_use(struct tmbi_region *region)
 {
     uint32_t slot, job, first, free_pages, run;
@@ -64,17 +70,18 @@ static void tables_use(struct tmbi_region *region)
     tmbi_slot_find(region, 0, &slot);
     tmbi_job_sweep(region);
     for (uint32_t i = 0; i < region->slot_count && i < 16; i++)
-        tmbi_slot_gone(region, i);
-    if (tmbi_slot_claim(region, 1, 1, &slot))
+        tmbi_slot_gone(region, i, region->slots[i].epoch);
+    tmbi_slots_gone(region, 2, job_died, region);
+    if (tmbi_slot_claim(region, 1, 0, 1, &slot))
         return;
     FUZZ_CHECK(slot < region->slot_count);
     /* Whoever seems to make entries may be waited for: not longer than said. */
     if (!tmbi_job_join(region, slot, "job", 2, 0, tmbi_clock_ns(), &job)) {
         if (!tmbi_heap_alloc(region, job, 2, &first))
             FUZZ_CHECK(first <= region->page_count - 2);
-        tmbi_slot_leave(region, slot);
+        tmbi_slot_leave(region, slot, region->slots[slot].epoch);
     }
-    tmbi_slot_gone(region, slot);
+    tmbi_slot_gone(region, slot, region->slots[slot].epoch);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)

@@ -63,22 +63,26 @@ static void server_stop(struct fixture *f)
 
 struct rank {
     struct tmbi_host host;
-    uint32_t slot, job;
+    uint32_t slot, epoch, job;
 };
 
 static void rank_open(struct rank *rank, const struct fixture *f, const char *job)
 {
     assert_int_equal(tmbi_host_open(&rank->host, f->socket, SOON), 0);
-    assert_int_equal(tmbi_slot_find(&rank->host.region, rank->host.id, &rank->slot), 0);
+    assert_int_equal(
+        tmbi_slot_find(&rank->host.way.region, rank->host.way.id, &rank->slot), 0);
+    rank->host.way.slot = rank->slot;
+    tmbi_way_introduce(&rank->host.way);
+    rank->epoch = rank->host.way.region.slots[rank->slot].epoch;
     if (job)
-        assert_int_equal(
-            tmbi_job_join(&rank->host.region, rank->slot, job, 2, 0, SOON, &rank->job),
-            0);
+        assert_int_equal(tmbi_job_join(&rank->host.way.region, rank->slot, job, 2, 0,
+                                       SOON, &rank->job),
+                         0);
 }
 
 static uint32_t slot_state(const struct rank *rank, uint32_t slot)
 {
-    return atomic_load(&rank->host.region.slots[slot].state);
+    return tmbi_slot_state(&rank->host.way.region.slots[slot]);
 }
 
 /* The server hears of it a little later. */
@@ -86,7 +90,7 @@ static void deaths_await(const struct rank *rank, uint32_t deaths)
 {
     int64_t deadline = SOON;
 
-    while (atomic_load(&rank->host.region.header->deaths) < deaths) {
+    while (atomic_load(&rank->host.way.region.header->deaths) < deaths) {
         assert_true(tmbi_clock_ns() < deadline);
         usleep(1000);
     }
@@ -105,9 +109,7 @@ static void state_await(const struct rank *rank, uint32_t slot, uint32_t state)
 static void rings_hear(const struct rank *rank, bool expected)
 {
     for (int line = 0; line < TMBI_LINES; line++) {
-        struct pollfd bell = {
-            .fd = tmbi_host_bell(&rank->host, rank->host.id, (enum tmbi_line)line),
-            .events = POLLIN};
+        struct pollfd bell = {.fd = rank->host.way.bell[line], .events = POLLIN};
         assert_int_equal(poll(&bell, 1, expected ? 10000 : 0), expected);
     }
 }
@@ -135,7 +137,7 @@ static void death_rings_the_job(void **state)
         _exit(1);
     }
     assert_int_equal(read(ready[0], &slot, sizeof slot), sizeof slot);
-    assert_int_equal(peer.host.region.slots[slot].pid, child);
+    assert_int_equal(peer.host.way.region.slots[slot].pid, child);
     rings_hear(&peer, false);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
@@ -162,7 +164,7 @@ static void slot_outlives_its_former_process(void **state)
     rank_open(&left, &f, "job");
     rank_open(&last, &f, "job");
     rank_open(&other, &f, NULL);
-    tmbi_slot_leave(&left.host.region, left.slot);
+    tmbi_slot_leave(&left.host.way.region, left.slot, left.epoch);
     tmbi_host_close(&last.host);
     deaths_await(&other, 1);
     rank_open(&next, &f, "job");
@@ -171,7 +173,7 @@ static void slot_outlives_its_former_process(void **state)
     tmbi_host_close(&other.host); /* heard of after the one before */
     state_await(&next, other.slot, TMBI_SLOT_DEAD);
     assert_int_equal(slot_state(&next, next.slot), TMBI_SLOT_LIVE);
-    assert_int_equal(atomic_load(&next.host.region.header->deaths), 2);
+    assert_int_equal(atomic_load(&next.host.way.region.header->deaths), 2);
     tmbi_host_close(&next.host);
     server_stop(&f);
 }
@@ -185,15 +187,38 @@ static void leaving_rings_nobody(void **state)
     server_start(&f);
     rank_open(&left, &f, "job");
     rank_open(&stays, &f, "job");
-    tmbi_slot_leave(&left.host.region, left.slot);
+    tmbi_slot_leave(&left.host.way.region, left.slot, left.epoch);
     tmbi_host_close(&left.host);
     rank_open(&left, &f, NULL); /* heard of after that */
     assert_int_not_equal(left.slot, 0);
     assert_int_equal(slot_state(&stays, 0), TMBI_SLOT_LEFT);
     rings_hear(&stays, false);
-    assert_int_equal(atomic_load(&stays.host.region.header->deaths), 0);
+    assert_int_equal(atomic_load(&stays.host.way.region.header->deaths), 0);
     tmbi_host_close(&left.host);
     tmbi_host_close(&stays.host);
+    server_stop(&f);
+}
+
+/* A machine's connection ends: so do its processes, and their job hears of it. */
+static void machine_takes_its_processes_along(void **state)
+{
+    struct rank machine, peer;
+    struct fixture f;
+    uint32_t process, job;
+
+    (void)state;
+    server_start(&f);
+    rank_open(&machine, &f, NULL);
+    rank_open(&peer, &f, "job");
+    struct tmbi_region *region = &peer.host.way.region;
+    assert_int_equal(
+        tmbi_slot_claim(region, machine.host.way.id, TMBI_SLOT_OWN, 1, &process), 0);
+    assert_int_equal(tmbi_job_join(region, process, "job", 2, 1, SOON, &job), 0);
+    tmbi_host_close(&machine.host);
+    state_await(&peer, process, TMBI_SLOT_DEAD);
+    rings_hear(&peer, true);
+    assert_int_equal(slot_state(&peer, peer.slot), TMBI_SLOT_LIVE);
+    tmbi_host_close(&peer.host);
     server_stop(&f);
 }
 
@@ -203,6 +228,7 @@ int main(void)
         cmocka_unit_test(death_rings_the_job),
         cmocka_unit_test(slot_outlives_its_former_process),
         cmocka_unit_test(leaving_rings_nobody),
+        cmocka_unit_test(machine_takes_its_processes_along),
     };
 
     return cmocka_run_group_tests_name("server_slot", tests, NULL, NULL);

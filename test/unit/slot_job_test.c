@@ -39,14 +39,33 @@ static uint32_t slot_claim(struct tmbi_region *region, uint32_t peer)
 {
     uint32_t slot = UINT32_MAX;
 
-    assert_int_equal(tmbi_slot_claim(region, peer, 1000 + peer, &slot), 0);
+    assert_int_equal(tmbi_slot_claim(region, peer, 0, 1000 + peer, &slot), 0);
     assert_true(slot < SLOTS);
     return slot;
 }
 
+/* The process that has the slot now is gone, or leaves. */
+static bool slot_gone(struct tmbi_region *region, uint32_t slot)
+{
+    return tmbi_slot_gone(region, slot, region->slots[slot].epoch);
+}
+
+static void slot_leave(struct tmbi_region *region, uint32_t slot)
+{
+    tmbi_slot_leave(region, slot, region->slots[slot].epoch);
+}
+
+/* As if whoever changed it last had died right then. */
+static void slot_state_set(struct tmbi_region *region, uint32_t slot,
+                           enum tmbi_slot_state state)
+{
+    atomic_store(&region->slots[slot].word,
+                 TMBI_SLOT_WORD(state, region->slots[slot].epoch));
+}
+
 static uint32_t state_of(const struct tmbi_region *region, uint32_t slot)
 {
-    return atomic_load(&region->slots[slot].state);
+    return tmbi_slot_state(&region->slots[slot]);
 }
 
 static uint32_t job_join(struct tmbi_region *region, uint32_t slot, const char *name)
@@ -97,7 +116,7 @@ static void slots_are_claimed_and_found(void **state)
         assert_int_equal(region.slots[slot].pid, 1050 + peer);
         assert_int_equal(region.slots[slot].wake[1].doorbell, (50 + peer) << 16);
     }
-    assert_int_equal(tmbi_slot_claim(&region, 99, 1, &slot), -ENOSPC);
+    assert_int_equal(tmbi_slot_claim(&region, 99, 0, 1, &slot), -ENOSPC);
     assert_int_equal(tmbi_slot_find(&region, 99, &slot), -ENOENT);
     tmbi_region_unmap(&region);
 }
@@ -111,8 +130,8 @@ static void slot_without_a_job_is_free_at_once(void **state)
     region_open(&region);
     slot = slot_claim(&region, 1);
     epoch = region.slots[slot].epoch;
-    assert_true(tmbi_slot_gone(&region, slot));
-    assert_false(tmbi_slot_gone(&region, slot));
+    assert_true(slot_gone(&region, slot));
+    assert_false(slot_gone(&region, slot));
     assert_int_equal(atomic_load(&region.header->deaths), 1);
     assert_int_equal(tmbi_slot_find(&region, 1, &slot), -ENOENT);
     assert_int_equal(slot_claim(&region, 2), slot);
@@ -126,9 +145,44 @@ static void slot_of_a_dead_claimer_is_claimed(void **state)
 
     (void)state;
     region_open(&region);
-    atomic_store(&region.slots[0].state, TMBI_SLOT_CLAIMED);
+    atomic_store(&region.slots[0].word,
+                 TMBI_SLOT_WORD(TMBI_SLOT_CLAIMED, TMBI_CLAIMER_SERVER));
     assert_int_equal(slot_claim(&region, 1), 0);
     assert_int_equal(state_of(&region, 0), TMBI_SLOT_LIVE);
+    tmbi_region_unmap(&region);
+}
+
+/* Who claims in the name of another machine is left alone, until that machine is gone. */
+static void claims_are_kept_apart(void **state)
+{
+    struct tmbi_region region;
+    uint32_t slot, late;
+
+    (void)state;
+    region_open(&region);
+    atomic_store(&region.slots[0].word, TMBI_SLOT_WORD(TMBI_SLOT_CLAIMED, 7));
+    assert_int_equal(slot_claim(&region, 1), 1);
+    assert_int_equal(tmbi_slot_claim(&region, 8, TMBI_SLOT_OWN, 1, &slot), 0);
+    assert_int_equal(slot, 2);
+    assert_int_equal(tmbi_slot_find(&region, 8, &slot), -ENOENT);
+    assert_int_equal(tmbi_slot_claim(&region, 7, TMBI_SLOT_OWN, 1, &slot), 0);
+    assert_int_equal(slot, 0);
+
+    atomic_store(&region.slots[3].word, TMBI_SLOT_WORD(TMBI_SLOT_CLAIMED, 7));
+    tmbi_slots_gone(&region, 7, NULL, NULL);
+    assert_int_equal(state_of(&region, 0), TMBI_SLOT_DEAD);
+    assert_int_equal(state_of(&region, 3), TMBI_SLOT_FREE);
+    assert_int_equal(state_of(&region, 2), TMBI_SLOT_LIVE);
+
+    /* Who is late does not end the slot's next life. */
+    late = region.slots[2].epoch;
+    slot_gone(&region, 2);
+    assert_int_equal(tmbi_slot_claim(&region, 7, TMBI_SLOT_OWN, 1, &slot), 0);
+    assert_int_equal(tmbi_slot_claim(&region, 7, TMBI_SLOT_OWN, 1, &slot), 0);
+    assert_int_equal(slot, 2);
+    assert_false(tmbi_slot_gone(&region, 2, late));
+    tmbi_slot_leave(&region, 2, late);
+    assert_int_equal(state_of(&region, 2), TMBI_SLOT_LIVE);
     tmbi_region_unmap(&region);
 }
 
@@ -145,16 +199,16 @@ static void ends_are_kept_while_the_job_runs(void **state)
     job_join(&region, left, "job");
     job_join(&region, dead, "job");
     job_join(&region, last, "job");
-    tmbi_slot_leave(&region, left);
-    assert_false(tmbi_slot_gone(&region, left));
-    assert_true(tmbi_slot_gone(&region, dead));
+    slot_leave(&region, left);
+    assert_false(slot_gone(&region, left));
+    assert_true(slot_gone(&region, dead));
     for (uint32_t peer = 10; peer < 10 + SLOTS - 3; peer++)
         slot_claim(&region, peer);
-    assert_int_equal(tmbi_slot_claim(&region, 30, 1, &left), -ENOSPC);
+    assert_int_equal(tmbi_slot_claim(&region, 30, 0, 1, &left), -ENOSPC);
     assert_int_equal(state_of(&region, left), TMBI_SLOT_LEFT);
     assert_int_equal(state_of(&region, dead), TMBI_SLOT_DEAD);
     assert_int_equal(atomic_load(&region.header->deaths), 1);
-    assert_true(tmbi_slot_gone(&region, last));
+    assert_true(slot_gone(&region, last));
     for (uint32_t peer = 20; peer < 23; peer++)
         slot_claim(&region, peer);
     tmbi_region_unmap(&region);
@@ -231,11 +285,11 @@ static void last_end_frees_everything(void **state)
     job = job_join(&region, one, "job");
     job_join(&region, two, "job");
     assert_int_equal(tmbi_heap_alloc(&region, job, 9, &first), 0);
-    tmbi_slot_gone(&region, one);
+    slot_gone(&region, one);
     assert_int_equal(job_state(&region, job), TMBI_JOB_ACTIVE);
     pages_free_are(&region, region.page_count - 9);
-    tmbi_slot_leave(&region, two);
-    tmbi_slot_gone(&region, two);
+    slot_leave(&region, two);
+    slot_gone(&region, two);
     assert_int_equal(job_state(&region, job), TMBI_JOB_FREE);
     pages_free_are(&region, region.page_count);
     /* The next of that name is another job. */
@@ -253,7 +307,7 @@ static void late_reclaimer_is_harmless(void **state)
     region_open(&region);
     slot = slot_claim(&region, 1);
     old = job_join(&region, slot, "job");
-    tmbi_slot_gone(&region, slot);
+    slot_gone(&region, slot);
     slot = slot_claim(&region, 2);
     new = job_join(&region, slot, "job");
     assert_int_equal(old & 1023, new & 1023);
@@ -277,13 +331,13 @@ static void maker_that_died_is_replaced(void **state)
     dead = slot_claim(&region, 1);
     next = slot_claim(&region, 2);
     atomic_store(&region.header->job_maker, dead + 1);
-    atomic_store(&region.slots[dead].state, TMBI_SLOT_DEAD);
+    slot_state_set(&region, dead, TMBI_SLOT_DEAD);
     job_join(&region, next, "job");
     assert_int_equal(atomic_load(&region.header->job_maker), 0);
     /* Nor is its slot's next process taken for it. */
     dead = slot_claim(&region, 3);
     atomic_store(&region.header->job_maker, dead + 1);
-    tmbi_slot_gone(&region, dead);
+    slot_gone(&region, dead);
     assert_int_equal(slot_claim(&region, 4), dead);
     job_join(&region, dead, "job");
     /* Garbage there blocks nobody. */
@@ -332,7 +386,7 @@ static void job_that_nobody_entered_is_swept(void **state)
     slot = slot_claim(&region, 1);
     job = job_join(&region, slot, "job");
     atomic_store(&region.slots[slot].job, 0); /* made, not yet named */
-    tmbi_slot_gone(&region, slot);
+    slot_gone(&region, slot);
     assert_int_equal(job_state(&region, job), TMBI_JOB_FREE);
     tmbi_region_unmap(&region);
 }
@@ -346,7 +400,7 @@ static uint32_t half_reclaimed(struct tmbi_region *region, enum tmbi_job_state s
     slot = slot_claim(region, 1);
     job = job_join(region, slot, "job");
     assert_int_equal(tmbi_heap_alloc(region, job, 5, &first), 0);
-    atomic_store(&region->slots[slot].state, TMBI_SLOT_DEAD);
+    slot_state_set(region, slot, TMBI_SLOT_DEAD);
     job_state_set(region, job, state);
     return job;
 }
@@ -361,7 +415,7 @@ static void half_reclaimed_job_is_finished(void **state)
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
         uint32_t job = half_reclaimed(&region, states[i]);
 
-        tmbi_slot_gone(&region, slot_claim(&region, 2)); /* anyone's end does it */
+        slot_gone(&region, slot_claim(&region, 2)); /* anyone's end does it */
         assert_int_equal(job_state(&region, job), TMBI_JOB_FREE);
         pages_free_are(&region, region.page_count);
         assert_int_equal(atomic_load(&region.slots[0].job), 0);
@@ -380,7 +434,7 @@ static void joiner_gets_past_a_half_reclaimed_job(void **state)
         uint32_t slot = slot_claim(&region, 2);
 
         assert_int_not_equal(job_join(&region, slot, "job"), old);
-        tmbi_slot_gone(&region, slot);
+        slot_gone(&region, slot);
         tmbi_job_sweep(&region);
         pages_free_are(&region, region.page_count);
         tmbi_region_unmap(&region);
@@ -411,7 +465,7 @@ static void slot_that_names_an_ended_job_is_free(void **state)
     region_open(&region);
     slot = slot_claim(&region, 1);
     atomic_store(&region.slots[slot].job, (7u << 10 | 3) + 1);
-    tmbi_slot_gone(&region, slot);
+    slot_gone(&region, slot);
     assert_int_equal(slot_claim(&region, 2), slot);
     tmbi_region_unmap(&region);
 }
@@ -437,7 +491,7 @@ static void rank_run(struct tmbi_region *region, uint32_t slot, const char *name
         if (*page != mark)
             _exit(2);
     }
-    tmbi_slot_leave(region, slot);
+    slot_leave(region, slot);
     for (;;)
         pause();
 }
@@ -472,7 +526,7 @@ static void rank_kill(struct tmbi_region *region, struct rank *rank)
     assert_int_equal(waitpid(rank->pid, &status, 0), rank->pid);
     assert_int_equal(status, SIGKILL); /* it had nothing to complain of */
     if (rank->slot != UINT32_MAX)
-        tmbi_slot_gone(region, rank->slot);
+        slot_gone(region, rank->slot);
 }
 
 /* This process plays the server. Nothing may be left at the end but what is free. */
@@ -508,6 +562,7 @@ int main(void)
         cmocka_unit_test(slots_are_claimed_and_found),
         cmocka_unit_test(slot_without_a_job_is_free_at_once),
         cmocka_unit_test(slot_of_a_dead_claimer_is_claimed),
+        cmocka_unit_test(claims_are_kept_apart),
         cmocka_unit_test(ends_are_kept_while_the_job_runs),
         cmocka_unit_test(jobs_are_found_by_name),
         cmocka_unit_test(long_names_are_told_apart),

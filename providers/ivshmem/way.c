@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Which way to take, and what all ways have in common. */
+#include "way.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../core/clock.h"
+#include "../../core/log.h"
+
+static uint64_t hash(uint64_t seed, const void *bytes, size_t count)
+{
+    const uint8_t *at = bytes;
+
+    for (size_t i = 0; i < count; i++)
+        seed = (seed ^ at[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
+    return seed;
+}
+
+uint64_t tmbi_host_identity(void)
+{
+    uint64_t seed = UINT64_C(0xcbf29ce484222325);
+    char boot[37] = "";
+    struct stat ns;
+
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    size_t got = file ? fread(boot, 1, sizeof boot - 1, file) : 0;
+    if (file)
+        fclose(file);
+    if (got != sizeof boot - 1 || stat("/proc/self/ns/pid", &ns)) {
+        if (getrandom(boot, sizeof boot, 0) < 0)
+            return (uint64_t)tmbi_clock_ns();
+        return hash(seed, boot, sizeof boot);
+    }
+    return hash(hash(seed, boot, got), &ns.st_ino, sizeof ns.st_ino);
+}
+
+void tmbi_way_introduce(struct tmbi_way *way)
+{
+    struct tmbi_slot *slot = &way->region.slots[way->slot];
+
+    slot->pid = getpid();
+    slot->host = tmbi_host_identity();
+    for (uint32_t line = 0; line < TMBI_LINES; line++)
+        slot->wake[line].doorbell = way->doorbell[line];
+}
+
+void tmbi_way_leave(struct tmbi_way *way)
+{
+    if (!way->ops->leave || way->ops->leave(way))
+        tmbi_slot_leave(&way->region, way->slot, way->epoch);
+}
+
+/* ---- choosing ---- */
+
+static uint64_t power_of_two(uint64_t bytes)
+{
+    uint64_t power = TMBI_REGION_MIN;
+
+    while (power < bytes)
+        power *= 2;
+    return power;
+}
+
+enum device_kind { DEVICE_ANY, DEVICE_UIO };
+
+/* "uio", "uio:0000:00:04.0", or an address alone. */
+static enum device_kind device_parse(const char *text, const char **which)
+{
+    *which = NULL;
+    if (!text || !strcmp(text, "auto"))
+        return DEVICE_ANY;
+    *which = text;
+    if (!strncmp(text, "uio", 3) && (text[3] == ':' || !text[3])) {
+        *which = text[3] ? text + 4 : NULL;
+        return DEVICE_UIO;
+    }
+    return DEVICE_ANY;
+}
+
+static int device_open(const struct tmbi_way_config *config, struct tmbi_way **way)
+{
+    const char *which, *why = NULL;
+
+    device_parse(config->device, &which);
+    int status = tmbi_uio_open(which, way, &why);
+    if (status != -ENODEV)
+        return status;
+    if (config->device)
+        tmbi_error("TMB_IVSHMEM_DEVICE=%s: %s", config->device, why);
+    else
+        tmbi_info("ivshmem: no region: TMB_SERVER names no server, and %s", why);
+    return config->device ? -ENOENT : -ENODEV;
+}
+
+int tmbi_way_open(const struct tmbi_way_config *config, int64_t deadline,
+                  struct tmbi_way **way)
+{
+    int status;
+
+    if (config->server && config->device) {
+        tmbi_error(
+            "TMB_SERVER=%s and TMB_IVSHMEM_DEVICE=%s: a job uses one region; unset "
+            "one of them",
+            config->server, config->device);
+        return -EINVAL;
+    }
+    if (config->server)
+        status = tmbi_host_open_way(config->server, deadline, way);
+    else if (config->alone && !config->device)
+        status = tmbi_host_private_way(power_of_two(config->private_bytes), way);
+    else
+        status = device_open(config, way);
+    if (!status)
+        tmbi_info("ivshmem: region of %llu KiB by way of %s (%s)",
+                  (unsigned long long)(*way)->region.size >> 10, (*way)->ops->name,
+                  (*way)->name);
+    return status;
+}
