@@ -62,6 +62,13 @@ unit_tests += test/unit/meeting_test
 test_unit_meeting_test_SOURCES = test/unit/meeting_test.c
 test_unit_meeting_test_CFLAGS = $(unit_cflags)
 test_unit_meeting_test_LDADD = $(unit_libs)
+unit_tests += test/unit/heartbeat_test test/unit/form_test
+test_unit_form_test_SOURCES = test/unit/form_test.c
+test_unit_form_test_CFLAGS = $(unit_cflags)
+test_unit_form_test_LDADD = $(unit_libs)
+test_unit_heartbeat_test_SOURCES = test/unit/heartbeat_test.c
+test_unit_heartbeat_test_CFLAGS = $(unit_cflags)
+test_unit_heartbeat_test_LDADD = $(unit_libs)
 
 unit_tests += test/unit/budget_test
 test_unit_budget_test_SOURCES = test/unit/budget_test.c

@@ -283,9 +283,9 @@ static int server_start(struct tmbi_launch *launch)
 {
     const struct tmbi_launch_options *options = launch->options;
     uint32_t clients = (uint32_t)options->ranks + SPARE_CLIENTS;
-    const char *server = getenv("TMB_SERVER");
+    const char *server = getenv("TMB_SERVER"), *device = getenv("TMB_IVSHMEM_DEVICE");
 
-    if (options->job || options->server || (server && *server))
+    if (options->job || options->server || (server && *server) || (device && *device))
         return 0;
     return tmbi_embedded_start(&launch->server, &launch->origin, options->region_bytes,
                                options->vectors,

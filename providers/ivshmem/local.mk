@@ -10,7 +10,10 @@ libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/way.h providers/ivshmem/way.c providers/ivshmem/host.h \
 	providers/ivshmem/host.c providers/ivshmem/host_way.c providers/ivshmem/uio.c \
 	providers/ivshmem/uio_device.h providers/ivshmem/uio_device.c \
-	providers/ivshmem/doorbell.c \
+	providers/ivshmem/pci.h providers/ivshmem/pci.c \
+	providers/ivshmem/claim.h providers/ivshmem/claim.c providers/ivshmem/plain.c \
+	providers/ivshmem/doorbell.c providers/ivshmem/deaths.c \
+	providers/ivshmem/heartbeat.h providers/ivshmem/heartbeat.c \
 	providers/ivshmem/arena.h providers/ivshmem/arena.c providers/ivshmem/memory.c \
 	providers/ivshmem/remote.c providers/ivshmem/call.h providers/ivshmem/call.c \
 	providers/ivshmem/mailbox.h providers/ivshmem/mailbox.c \

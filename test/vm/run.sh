@@ -51,7 +51,7 @@ options_of() { # MACHINE SIZE WAY
 # One mix of ranks. Each case of the suite counts here.
 conformance() { # NAME SIZE MIX
     local name=$1 places=(a b host) counts total=0 i pids=() code log word case
-    local job=$RANDOM-$3 cases=() logs=$vm_build/vm/logs/$1
+    local job=$RANDOM-${3//+/-} cases=() logs=$vm_build/vm/logs/$1
     IFS=+ read -r -a counts <<<"$3"
     for i in "${counts[@]}"; do
         total=$((total + i))
