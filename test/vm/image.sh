@@ -82,7 +82,10 @@ build_module() {
     cp -u "$top"/core/shared.h "$to/core"
     cp -u "$top/$from"/*.h "$to/$from"
     cp -u "$top/$from/kmod"/* "$to/$from/kmod"
-    make -s -C "/lib/modules/$release/build" M="$to/$from/kmod" modules
+    make -s -C "/lib/modules/$release/build" M="$to/$from/kmod" modules >"$to/log" 2>&1 || {
+        cat "$to/log" >&2
+        complain "the module can't be built for $release"
+    }
     module=$to/$from/kmod/tombolo_uio.ko
     [ "$(modinfo -F vermagic "$module" | cut -d ' ' -f 1)" = "$release" ] ||
         complain "$module isn't for $release"
