@@ -66,7 +66,7 @@ static int slot_entrust(struct tmbi_way *way)
     if (plain->module)
         return tmbi_uio_device_entrust(plain->fd, way);
     int status =
-        tmbi_heart_start(&plain->heart, &way->region.slots[way->slot], way->epoch);
+        tmbi_heart_start(&plain->heart, &way->region.slots[way->slot], way->epoch, -1);
     plain->beats = !status;
     return status;
 }

@@ -91,6 +91,8 @@ int tmbi_host_private_way(uint64_t bytes, struct tmbi_way **way);
 /* `which`: a device's address, or NULL: the first. -ENODEV: no such device has the
  * module; *why is then a sentence for the user. */
 int tmbi_uio_open(const char *which, struct tmbi_way **way, const char **why);
+/* `which`: also the broker's socket. */
+int tmbi_vfio_open(const char *which, struct tmbi_way **way, const char **why);
 /* `which`: also the path of a file. NULL: the first device that the module presents. */
 int tmbi_plain_open(const char *which, struct tmbi_way **way, const char **why);
 /* The same, and without the module any device, by sysfs. */
