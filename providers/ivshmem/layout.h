@@ -45,7 +45,11 @@ struct tmbi_region_header {
     uint32_t page_shift;
     uint32_t vectors;    /* doorbells per peer; 0: it was made without a server */
     uint32_t server_pid; /* or 0 */
-    uint8_t reserved0[4096 - 96];
+    /* The server's notes for its successor: the next ID to give out, and the first of
+     * which it is not sure that all its clients know. */
+    uint32_t next_id;
+    uint32_t settled_id;
+    uint8_t reserved0[4096 - 104];
     /* On lines of their own: waits poll `deaths`. */
     TMBI_SHARED(uint32_t) deaths; /* slots that became DEAD; partner: endpoint.deaths */
     TMBI_SHARED(uint32_t) job_maker; /* slot + 1 of who makes a job entry now, or 0 */
@@ -139,10 +143,11 @@ _Static_assert(TMBI_JOBS_MAX <= 1u << TMBI_JOB_INDEX_BITS, "job numbers");
  */
 struct tmbi_job_entry {
     TMBI_SHARED(uint64_t) word;
-    uint32_t size; /* ranks of the whole job */
-    uint32_t reserved0;
+    uint32_t size; /* ranks of the whole job; 0: its processes are launchers */
+    /* Launchers' alone (meeting.h); 0 when the entry is made. */
+    TMBI_SHARED(uint32_t) places; /* ranks there shall be << 16 | that launchers have */
     char name[40];
-    uint64_t reserved1;
+    TMBI_SHARED(uint64_t) failure; /* the first one */
 };
 _Static_assert(sizeof(struct tmbi_job_entry) == 64, "job layout");
 

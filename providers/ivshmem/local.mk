@@ -17,13 +17,27 @@ libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/doorbell.c providers/ivshmem/deaths.c \
 	providers/ivshmem/heartbeat.h providers/ivshmem/heartbeat.c \
 	providers/ivshmem/arena.h providers/ivshmem/arena.c providers/ivshmem/memory.c \
-	providers/ivshmem/remote.c providers/ivshmem/call.h providers/ivshmem/call.c
+	providers/ivshmem/remote.c providers/ivshmem/call.h providers/ivshmem/call.c \
+	providers/ivshmem/mailbox.h providers/ivshmem/mailbox.c \
+	providers/ivshmem/meeting.h providers/ivshmem/meeting_private.h providers/ivshmem/meeting.c \
+	providers/ivshmem/gather.c providers/ivshmem/talk.c
 
 libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/server/server.h providers/ivshmem/server/server.c \
 	providers/ivshmem/server/client.h providers/ivshmem/server/client.c \
+	providers/ivshmem/server/serving.h providers/ivshmem/server/clients.c \
+	providers/ivshmem/server/store.h providers/ivshmem/server/store.c \
 	providers/ivshmem/server/listen.h providers/ivshmem/server/listen.c \
 	providers/ivshmem/server/table.h providers/ivshmem/server/table.c \
 	providers/ivshmem/server/memory.h providers/ivshmem/server/memory.c
 dist_man_MANS += providers/ivshmem/man/tombolo-ivshmem.7 \
 	providers/ivshmem/man/tombolo-broker.8
+
+systemdsystemunit_DATA = providers/ivshmem/server/tombolo-server@.service
+EXTRA_DIST += providers/ivshmem/server/tombolo-server@.service.in
+CLEANFILES += providers/ivshmem/server/tombolo-server@.service
+providers/ivshmem/server/tombolo-server@.service: \
+		$(srcdir)/providers/ivshmem/server/tombolo-server@.service.in Makefile
+	$(AM_V_GEN)mkdir -p providers/ivshmem/server && \
+		sed 's|@bindir[@]|$(bindir)|' \
+		'$(srcdir)/providers/ivshmem/server/tombolo-server@.service.in' >$@.new && mv $@.new $@

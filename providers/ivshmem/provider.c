@@ -128,7 +128,7 @@ static void ivshmem_close(struct tmbi_endpoint *ep, bool leaving)
     struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
 
     if (leaving)
-        tmbi_slot_leave(iv->region, iv->way->slot, iv->way->epoch);
+        tmbi_way_leave(iv->way);
     tmbi_ivshmem_bells_close(iv);
     tmbi_calls_close(iv);
     tmbi_arena_fini(&iv->arena);

@@ -49,6 +49,12 @@ void tmbi_way_introduce(struct tmbi_way *way)
         slot->wake[line].doorbell = way->doorbell[line];
 }
 
+void tmbi_way_leave(struct tmbi_way *way)
+{
+    if (!way->ops->leave || way->ops->leave(way))
+        tmbi_slot_leave(&way->region, way->slot, way->epoch);
+}
+
 /* ---- choosing ---- */
 
 static uint64_t power_of_two(uint64_t bytes)

@@ -38,6 +38,9 @@ struct tmbi_way_ops {
     /* `watched` is readable. True once: whoever reports deaths has gone. */
     bool (*lost)(struct tmbi_way *way);
 
+    /* Say that this process ends in good order. NULL: its slot says so. */
+    int (*leave)(struct tmbi_way *way);
+
     /* Hand back everything: the end of this process is seen from now on. */
     void (*close)(struct tmbi_way *way);
 };
@@ -72,6 +75,9 @@ struct tmbi_way_config {
  */
 int tmbi_way_open(const struct tmbi_way_config *config, int64_t deadline,
                   struct tmbi_way **way);
+
+/* LIVE -> LEFT: nobody will take our end for a death. */
+void tmbi_way_leave(struct tmbi_way *way);
 
 static inline void tmbi_way_close(struct tmbi_way *way)
 {
