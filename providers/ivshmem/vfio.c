@@ -195,8 +195,8 @@ static bool welcome_valid(const struct tmbi_region *region,
         return false;
     const struct tmbi_slot *slot = &region->slots[welcome->slot];
     for (uint32_t line = 0; line < TMBI_LINES; line++)
-        if (welcome->doorbell[line] >> 16 != welcome->id ||
-            (welcome->doorbell[line] & 0xffff) >= region->vectors)
+        if (welcome->doorbell[line] == TMBI_DOORBELL_NONE ||
+            !tmbi_doorbell_valid(welcome->doorbell[line], welcome->id, region->vectors))
             return false;
     return tmbi_slot_word(slot) == TMBI_SLOT_WORD(TMBI_SLOT_LIVE, welcome->epoch) &&
            slot->peer_id == welcome->id && slot->epoch == welcome->epoch;

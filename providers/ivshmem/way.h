@@ -19,6 +19,13 @@ static inline uint32_t tmbi_doorbell(uint32_t id, uint32_t vector)
     return id << 16 | vector;
 }
 
+/* What a slot may name for a machine: one of its own that the region has, or none. */
+static inline bool tmbi_doorbell_valid(uint32_t doorbell, uint32_t id, uint32_t vectors)
+{
+    return doorbell == TMBI_DOORBELL_NONE ||
+           (id < TMBI_PEER_IDS && doorbell >> 16 == id && (doorbell & 0xffff) < vectors);
+}
+
 struct tmbi_way;
 
 struct tmbi_way_ops {
