@@ -233,6 +233,27 @@ no_device() {
     device_fails plain:ffff:ff:1f.7 ENOENT "no such"
 }
 
+# A broker that says nonsense, or nothing, to whoever connects.
+no_broker() {
+    device_fails "vfio:$work/none" ENOENT "no broker listens" "tombolo broker"
+    serve python3 -c '
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+while True:
+    client, _ = listener.accept()
+    client.recv(64)
+    client.sendall(b"x" * 96)
+    client.close()' "$work/broker"
+    await listens "$work/broker"
+    device_fails "vfio:$work/broker" EPROTO "$work/broker" "no broker of Tombolo"
+    try "$tombolo" broker --device ffff:ff:1f.7 --socket "$work/never"
+    is code "$code" 1
+    error "no ivshmem device ffff:ff:1f.7"
+    nothing_left
+}
+
 device_and_server() {
     TMB_SERVER=$real device_fails "plain:$work/plain" EINVAL "one region"
 }
@@ -443,6 +464,7 @@ check silent-server silent_server
 check plain-no-file plain_no_file
 check plain-no-region plain_no_region
 check no-device no_device
+check no-broker no_broker
 check device-and-server device_and_server
 check taken-socket taken_socket
 check small-sizes small_sizes

@@ -10,6 +10,7 @@ int tmbi_cli_run(int argc, char **argv);
 int tmbi_cli_info(int argc, char **argv);
 int tmbi_cli_perf(int argc, char **argv);
 int tmbi_cli_server(int argc, char **argv);
+int tmbi_cli_broker(int argc, char **argv);
 
 /* Say one line on stderr by one write, behind the command's name. */
 void tmbi_cli_say(const char *format, ...) __attribute__((format(printf, 1, 2), cold));

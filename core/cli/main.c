@@ -24,6 +24,8 @@ static const struct command commands[] = {
     {"info", "tombolo info", tmbi_cli_info, "show providers, machine and variables"},
     {"perf", "tombolo perf", tmbi_cli_perf, "measure, beside what bounds it"},
     {"server", "tombolo server", tmbi_cli_server, "serve a region to ranks and to QEMU"},
+    {"broker", "tombolo broker", tmbi_cli_broker,
+     "in a guest, hand out a device that vfio-pci has"},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 

@@ -54,8 +54,8 @@ static int mate_fill(const struct tmbi_meeting *meeting, uint32_t index,
     uint32_t id = __atomic_load_n(&slot->peer_id, __ATOMIC_RELAXED);
     uint32_t doorbell =
         __atomic_load_n(&slot->wake[TMBI_LINE_WAIT].doorbell, __ATOMIC_RELAXED);
-    if (tmbi_mailbox_open(meeting->region, offset, &sender) || id >= TMBI_PEER_IDS ||
-        doorbell >> 16 != id || (doorbell & 0xffff) >= meeting->region->vectors) {
+    if (tmbi_mailbox_open(meeting->region, offset, &sender) ||
+        !tmbi_doorbell_valid(doorbell, id, meeting->region->vectors)) {
         tmbi_error("job %s: the mailbox of peer %" PRIu32
                    " is garbage: are all launchers of one version?",
                    meeting->name, id);

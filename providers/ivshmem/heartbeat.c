@@ -2,6 +2,7 @@
 #include "heartbeat.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,10 +71,19 @@ bool tmbi_watch_stale(struct tmbi_watch *watch, uint32_t index, uint64_t heartbe
 
 /* ---- one's own ---- */
 
+static void hangup_await(int fd)
+{
+    struct pollfd hangup = {.fd = fd, .events = POLLRDHUP};
+
+    while (fd >= 0 && poll(&hangup, 1, -1) < 0 && errno == EINTR)
+        ;
+}
+
 static void *heart_run(void *arg)
 {
     struct tmbi_heart *heart = arg;
 
+    hangup_await(heart->after);
     pthread_mutex_lock(&heart->mutex);
     while (!heart->stop &&
            tmbi_slot_word(heart->slot) == TMBI_SLOT_WORD(TMBI_SLOT_LIVE, heart->epoch)) {
@@ -85,10 +95,12 @@ static void *heart_run(void *arg)
 }
 
 /* The application's signals are for its own threads. */
-int tmbi_heart_start(struct tmbi_heart *heart, struct tmbi_slot *slot, uint32_t epoch)
+int tmbi_heart_start(struct tmbi_heart *heart, struct tmbi_slot *slot, uint32_t epoch,
+                     int after)
 {
     sigset_t all, before;
 
+    heart->after = after;
     heart->slot = slot;
     heart->epoch = epoch;
     heart->stop = false;

@@ -51,8 +51,9 @@ bool tmbi_watch_stale(struct tmbi_watch *watch, uint32_t index, uint64_t heartbe
 /* ---- one's own ---- */
 
 /* A thread that lets a slot's heart beat while the slot is LIVE, whatever else the
- * process does. */
+ * process does; if `after` is a socket, only from when its other end has gone. */
 struct tmbi_heart {
+    int after; /* or -1 */
     struct tmbi_slot *slot;
     uint32_t epoch;
     pthread_t thread;
@@ -61,7 +62,9 @@ struct tmbi_heart {
     bool stop;
 };
 
-int tmbi_heart_start(struct tmbi_heart *heart, struct tmbi_slot *slot, uint32_t epoch);
+int tmbi_heart_start(struct tmbi_heart *heart, struct tmbi_slot *slot, uint32_t epoch,
+                     int after);
+/* Its socket, if it has one, was shut down before. */
 void tmbi_heart_stop(struct tmbi_heart *heart);
 
 #endif

@@ -12,6 +12,8 @@ libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/uio_device.h providers/ivshmem/uio_device.c \
 	providers/ivshmem/pci.h providers/ivshmem/pci.c \
 	providers/ivshmem/claim.h providers/ivshmem/claim.c providers/ivshmem/plain.c \
+	providers/ivshmem/broker.h providers/ivshmem/broker.c providers/ivshmem/vfio.c \
+	providers/ivshmem/vfio_device.h providers/ivshmem/vfio_device.c \
 	providers/ivshmem/doorbell.c providers/ivshmem/deaths.c \
 	providers/ivshmem/heartbeat.h providers/ivshmem/heartbeat.c \
 	providers/ivshmem/arena.h providers/ivshmem/arena.c providers/ivshmem/memory.c \
@@ -28,7 +30,8 @@ libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/server/listen.h providers/ivshmem/server/listen.c \
 	providers/ivshmem/server/table.h providers/ivshmem/server/table.c \
 	providers/ivshmem/server/memory.h providers/ivshmem/server/memory.c
-dist_man_MANS += providers/ivshmem/man/tombolo-ivshmem.7
+dist_man_MANS += providers/ivshmem/man/tombolo-ivshmem.7 \
+	providers/ivshmem/man/tombolo-broker.8
 
 systemdsystemunit_DATA = providers/ivshmem/server/tombolo-server@.service
 EXTRA_DIST += providers/ivshmem/server/tombolo-server@.service.in

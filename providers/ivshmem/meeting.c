@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "../../core/clock.h"
+#include "../../core/env.h"
 #include "../../core/log.h"
+#include "ivshmem.h"
 #include "meeting_private.h"
 
 #define OPEN_NS INT64_C(10000000000)
@@ -25,8 +27,8 @@ static int region_error(const struct tmbi_meeting_plan *plan, int status)
 {
     if (status == -ENODEV)
         tmbi_error("job %s: its launchers meet in a region, and there is none here: on a "
-                   "host give --server or TMB_SERVER, in a guest an ivshmem device with "
-                   "the module tombolo_uio",
+                   "host give --server or TMB_SERVER, in a guest an ivshmem device "
+                   "(tombolo-ivshmem(7) tells the ways to it; TMB_LOG=info, what fails)",
                    plan->job);
     return status;
 }
@@ -66,12 +68,13 @@ int tmbi_meeting_open(const struct tmbi_meeting_plan *plan, struct tmbi_meeting 
 /* Whoever leaves last ends the job: its pages and slots are free for others. */
 void tmbi_meeting_close(struct tmbi_meeting *meeting)
 {
-    tmbi_slot_leave(meeting->region, meeting->way->slot, meeting->way->epoch);
+    tmbi_way_leave(meeting->way);
     if (meeting->joined) {
         tmbi_job_reclaim(meeting->region, meeting->job);
         tmbi_arena_fini(&meeting->arena);
     }
     tmbi_way_close(meeting->way);
+    tmbi_watch_fini(&meeting->watch);
     free(meeting->mates);
     free(meeting);
 }
@@ -210,7 +213,7 @@ static int mates_meet(struct tmbi_meeting *meeting)
 
     for (int i = 0; i < meeting->count && !status; i++) {
         struct tmbi_mate_entry *entry = &meeting->mates[i];
-        if (!entry->met && way->ops->meet)
+        if (!entry->met && way->ops->meet && entry->doorbell != TMBI_DOORBELL_NONE)
             status = way->ops->meet(way, &entry->doorbell, 1, tmbi_clock_ns());
         entry->met = !status;
     }
@@ -218,6 +221,18 @@ static int mates_meet(struct tmbi_meeting *meeting)
         tmbi_error("job %s: %s ended while the launchers came together", meeting->name,
                    way->name);
     return status;
+}
+
+/* As ranks do, whose variable it is. */
+static int hearts_watch(struct tmbi_meeting *meeting)
+{
+    struct tmbi_ivshmem_config config;
+
+    int status = tmbi_env_load(tmbi_provider_ivshmem.env, &config);
+    if (status)
+        return status;
+    return tmbi_watch_init(&meeting->watch, (uint32_t)meeting->count,
+                           config.heartbeat_ns);
 }
 
 static int mates_met(struct tmbi_meeting *meeting)
@@ -231,7 +246,7 @@ static int mates_met(struct tmbi_meeting *meeting)
     if (meeting->way->ops->met)
         meeting->way->ops->met(meeting->way, doorbells, (uint32_t)meeting->count);
     free(doorbells);
-    return 0;
+    return hearts_watch(meeting);
 }
 
 int tmbi_meeting_gather(struct tmbi_meeting *meeting)

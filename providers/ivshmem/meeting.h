@@ -101,6 +101,6 @@ TMBI_TOOL int tmbi_meeting_signalled(struct tmbi_meeting *meeting);
 
 /* Our ranks have ended. Whether all mates' have, or the mates themselves. */
 TMBI_TOOL void tmbi_meeting_end(struct tmbi_meeting *meeting);
-TMBI_TOOL bool tmbi_meeting_over(const struct tmbi_meeting *meeting);
+TMBI_TOOL bool tmbi_meeting_over(struct tmbi_meeting *meeting);
 
 #endif

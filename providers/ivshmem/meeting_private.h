@@ -4,6 +4,7 @@
 #define TMBI_MEETING_PRIVATE_H
 
 #include "arena.h"
+#include "heartbeat.h"
 #include "mailbox.h"
 #include "meeting.h"
 #include "way.h"
@@ -41,7 +42,8 @@ struct tmbi_meeting {
     void *block[2];
     uint64_t block_bytes[2];
     char blame[TMBI_BLAME_MAX + 1];
-    bool lost; /* nobody reports deaths any more */
+    bool lost;               /* nobody reports deaths any more */
+    struct tmbi_watch watch; /* of the mates' hearts, once gathered */
 };
 
 /* gather.c: find all launchers, by their mailboxes, and number their ranks. -EAGAIN: they

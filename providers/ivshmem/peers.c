@@ -92,8 +92,7 @@ static bool doorbells_take(const struct tmbi_ivshmem *iv, struct tmbi_rank *peer
     for (uint32_t line = 0; line < TMBI_LINES; line++) {
         uint32_t doorbell =
             __atomic_load_n(&peer->slot->wake[line].doorbell, __ATOMIC_RELAXED);
-        if (doorbell != TMBI_DOORBELL_NONE &&
-            (doorbell >> 16 != peer->id || (doorbell & 0xffff) >= iv->region->vectors))
+        if (!tmbi_doorbell_valid(doorbell, peer->id, iv->region->vectors))
             return false;
         peer->doorbell[line] = doorbell;
     }

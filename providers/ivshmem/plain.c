@@ -39,6 +39,13 @@ static void plain_ring(struct tmbi_way *way, uint32_t doorbell)
     (void)doorbell;
 }
 
+static int plain_leave(struct tmbi_way *way)
+{
+    const struct plain *plain = (const struct plain *)way;
+
+    return plain->module ? tmbi_uio_device_leave(plain->fd) : -ENOSYS;
+}
+
 static void plain_close(struct tmbi_way *way)
 {
     struct plain *plain = (struct plain *)way;
@@ -55,7 +62,7 @@ static void plain_close(struct tmbi_way *way)
 }
 
 static const struct tmbi_way_ops plain_ops = {
-    .name = "plain", .ring = plain_ring, .close = plain_close};
+    .name = "plain", .ring = plain_ring, .leave = plain_leave, .close = plain_close};
 
 /* ---- our slot ---- */
 
@@ -66,7 +73,7 @@ static int slot_entrust(struct tmbi_way *way)
     if (plain->module)
         return tmbi_uio_device_entrust(plain->fd, way);
     int status =
-        tmbi_heart_start(&plain->heart, &way->region.slots[way->slot], way->epoch);
+        tmbi_heart_start(&plain->heart, &way->region.slots[way->slot], way->epoch, -1);
     plain->beats = !status;
     return status;
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "../../core/clock.h"
 #include "../../core/log.h"
 #include "meeting_private.h"
 
@@ -43,7 +44,8 @@ void tmbi_meeting_drain(struct tmbi_meeting *meeting)
 void tmbi_meeting_ring(struct tmbi_meeting *meeting)
 {
     for (int i = 0; i < meeting->count; i++)
-        if (meeting->mates[i].met && !meeting->mates[i].mate.own)
+        if (meeting->mates[i].met && !meeting->mates[i].mate.own &&
+            meeting->mates[i].doorbell != TMBI_DOORBELL_NONE)
             meeting->way->ops->ring(meeting->way, meeting->mates[i].doorbell);
 }
 
@@ -181,9 +183,9 @@ static bool mate_died(const struct tmbi_meeting *meeting,
 
     if (word == TMBI_SLOT_WORD(TMBI_SLOT_DEAD, entry->epoch))
         return true;
-    return meeting->lost && entry->mate.here && !entry->mate.own &&
-           word == TMBI_SLOT_WORD(TMBI_SLOT_LIVE, entry->epoch) && entry->mate.pid > 0 &&
-           kill((pid_t)entry->mate.pid, 0) && errno == ESRCH;
+    return (meeting->lost || meeting->way->unreported) && entry->mate.here &&
+           !entry->mate.own && word == TMBI_SLOT_WORD(TMBI_SLOT_LIVE, entry->epoch) &&
+           entry->mate.pid > 0 && kill((pid_t)entry->mate.pid, 0) && errno == ESRCH;
 }
 
 static bool mate_ended(const struct tmbi_mate_entry *entry)
@@ -192,8 +194,33 @@ static bool mate_ended(const struct tmbi_mate_entry *entry)
     return atomic_load_explicit(&entry->box->ended, memory_order_acquire) != 0;
 }
 
+/* A machine that stops as a whole is reported by nobody. */
+static void hearts_look(struct tmbi_meeting *meeting)
+{
+    int64_t now = tmbi_clock_ns();
+
+    if (!meeting->watch.pulses || !tmbi_watch_begin(&meeting->watch, now))
+        return;
+    for (int i = 0; i < meeting->count; i++) {
+        const struct tmbi_mate_entry *entry = &meeting->mates[i];
+        const struct tmbi_slot *slot = &meeting->region->slots[entry->slot];
+        /* relaxed: only its change counts */
+        uint64_t beat = atomic_load_explicit(&slot->heartbeat, memory_order_relaxed);
+
+        if (!entry->mate.own &&
+            tmbi_watch_stale(&meeting->watch, (uint32_t)i, beat, now) &&
+            tmbi_slot_gone(meeting->region, entry->slot, entry->epoch))
+            tmbi_warn("job %s: no heartbeat from the launcher of ranks %d-%d: it is "
+                      "declared dead; is its machine stopped? (TMB_IVSHMEM_HEARTBEAT)",
+                      meeting->name, entry->mate.first,
+                      entry->mate.first + entry->mate.ranks - 1);
+    }
+    tmbi_watch_end(&meeting->watch);
+}
+
 static void deaths_look(struct tmbi_meeting *meeting)
 {
+    hearts_look(meeting);
     for (int i = 0; i < meeting->count; i++) {
         const struct tmbi_mate_entry *entry = &meeting->mates[i];
         if (!mate_ended(entry) && mate_died(meeting, entry))
@@ -257,8 +284,9 @@ void tmbi_meeting_end(struct tmbi_meeting *meeting)
     tmbi_meeting_ring(meeting);
 }
 
-bool tmbi_meeting_over(const struct tmbi_meeting *meeting)
+bool tmbi_meeting_over(struct tmbi_meeting *meeting)
 {
+    hearts_look(meeting);
     for (int i = 0; i < meeting->count; i++) {
         const struct tmbi_mate_entry *entry = &meeting->mates[i];
         const struct tmbi_slot *slot = &meeting->region->slots[entry->slot];

@@ -43,10 +43,7 @@ static void uio_ring(struct tmbi_way *way, uint32_t doorbell)
 /* The module does it, so that it doesn't take the slot's next owner for our death. */
 static int uio_leave(struct tmbi_way *way)
 {
-    const uint32_t leave = TMBI_UIO_LEAVE;
-    ssize_t written = write(((struct uio *)way)->control, &leave, sizeof leave);
-
-    return written == (ssize_t)sizeof leave ? 0 : -EIO;
+    return tmbi_uio_device_leave(((struct uio *)way)->control);
 }
 
 static void uio_close(struct tmbi_way *way)

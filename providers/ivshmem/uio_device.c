@@ -223,3 +223,10 @@ int tmbi_uio_device_entrust(int fd, const struct tmbi_way *way)
                strerror(-status));
     return status;
 }
+
+int tmbi_uio_device_leave(int fd)
+{
+    const uint32_t leave = TMBI_UIO_LEAVE;
+
+    return write(fd, &leave, sizeof leave) == (ssize_t)sizeof leave ? 0 : -EIO;
+}

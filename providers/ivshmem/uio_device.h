@@ -32,6 +32,9 @@ int tmbi_uio_device_vector(const struct tmbi_uio_device *device, uint32_t vector
 int tmbi_uio_device_map(const struct tmbi_uio_device *device, int fd, unsigned map,
                         uint8_t **at);
 
+/* Tell the module that the slot ends in good order. */
+int tmbi_uio_device_leave(int fd);
+
 /* Give the slot of a way, which has this UIO device open, into the module's care. Logged.
  */
 int tmbi_uio_device_entrust(int fd, const struct tmbi_way *way);

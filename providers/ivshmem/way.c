@@ -77,6 +77,7 @@ struct candidate {
  * it is named. */
 static const struct candidate candidates[] = {
     {"uio", tmbi_uio_open, tmbi_uio_open},
+    {"vfio", tmbi_vfio_open, tmbi_vfio_open},
     {"plain", tmbi_plain_open, tmbi_plain_open_any},
 };
 #define CANDIDATES (sizeof candidates / sizeof *candidates)

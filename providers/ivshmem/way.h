@@ -19,6 +19,13 @@ static inline uint32_t tmbi_doorbell(uint32_t id, uint32_t vector)
     return id << 16 | vector;
 }
 
+/* What a slot may name for a machine: one of its own that the region has, or none. */
+static inline bool tmbi_doorbell_valid(uint32_t doorbell, uint32_t id, uint32_t vectors)
+{
+    return doorbell == TMBI_DOORBELL_NONE ||
+           (id < TMBI_PEER_IDS && doorbell >> 16 == id && (doorbell & 0xffff) < vectors);
+}
+
 struct tmbi_way;
 
 struct tmbi_way_ops {
@@ -97,6 +104,8 @@ int tmbi_host_private_way(uint64_t bytes, struct tmbi_way **way);
 /* `which`: a device's address, or NULL: the first. -ENODEV: no such device has the
  * module; *why is then a sentence for the user. */
 int tmbi_uio_open(const char *which, struct tmbi_way **way, const char **why);
+/* `which`: also the broker's socket. */
+int tmbi_vfio_open(const char *which, struct tmbi_way **way, const char **why);
 /* `which`: also the path of a file. NULL: the first device that the module presents. */
 int tmbi_plain_open(const char *which, struct tmbi_way **way, const char **why);
 /* The same, and without the module any device, by sysfs. */

@@ -114,7 +114,7 @@ static void a_heart_beats_while_its_slot_lives(void **state)
     int64_t end = tmbi_deadline(20000 * MS);
 
     (void)state;
-    assert_int_equal(tmbi_heart_start(&heart, &slot, 3), 0);
+    assert_int_equal(tmbi_heart_start(&heart, &slot, 3, -1), 0);
     while (slot.heartbeat < 3 && tmbi_clock_ns() < end)
         nanosleep(&(struct timespec){.tv_nsec = MS}, NULL);
     assert_true(slot.heartbeat >= 3);

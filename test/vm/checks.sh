@@ -186,11 +186,22 @@ binds_to_vfio() { # GUEST
     [ "$(wc -l <"$rig/group")" -eq 2 ] # alone in its group
 }
 
+broker_starts() { # GUEST
+    guest_run "$1" 20 'setsid tombolo broker --bind >/tmp/broker 2>&1 &
+        for i in $(seq 100); do
+            [ ! -S /run/tombolo-broker ] || exit 0
+            usleep 50000
+        done
+        cat /tmp/broker
+        exit 1'
+}
+
 checks_vfio() { # NAME MACHINE SIZE
     local guest
     common_checks "$@"
     check "$1 peers have IDs of their own" ids_differ
     for guest in a b; do
         check "$1 vfio-pci binds in guest $guest" binds_to_vfio "$guest"
+        check "$1 broker starts in guest $guest" broker_starts "$guest"
     done
 }

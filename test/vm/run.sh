@@ -39,7 +39,7 @@ pc  1G  plain all 1+1 2+2 2+2+2
 vectors=4
 # The ways into the region that the library has in this version.
 library_ways=' '
-! grep -q -- --np < <("$vm_tombolo" run --help) || library_ways=' uio '
+! grep -q -- --np < <("$vm_tombolo" run --help) || library_ways=' uio vfio plain '
 
 options_of() { # MACHINE SIZE WAY
     local device=doorbell
