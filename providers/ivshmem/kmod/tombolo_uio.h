@@ -23,8 +23,8 @@
 #ifndef TMBI_TOMBOLO_UIO_H
 #define TMBI_TOMBOLO_UIO_H
 
-#define TMBI_UIO_NAME    "tombolo:" /* and the vector's number, or: */
-#define TMBI_UIO_PLAIN   "plain"
+#define TMBI_UIO_NAME	 "tombolo:" /* and the vector's number, or: */
+#define TMBI_UIO_PLAIN	 "plain"
 #define TMBI_UIO_MAPPING "tombolo/mapping"
 
 /* The maps, by their number, which is the page offset that mmap(2) takes. */
@@ -35,7 +35,7 @@
 #define TMBI_UIO_OWN 0x8000u
 
 /* Registers in BAR0 (QEMU's docs/specs/ivshmem-spec). */
-#define TMBI_IVSHMEM_ID       8  /* read: our own peer ID */
+#define TMBI_IVSHMEM_ID	      8	 /* read: our own peer ID */
 #define TMBI_IVSHMEM_DOORBELL 12 /* write: peer << 16 | vector */
 
 #endif
