@@ -132,6 +132,7 @@ add_base() { # ROOT
         [ "$name" = busybox ] || ln -sf busybox "$1/bin/$name"
     done
     install -m 755 "$here/init" "$1/init"
+    install -m 755 "$here/ivshmem" "$1/bin"
     "${CC:-gcc}" -O2 -Wall -static -o "$1/bin/agent" "$here/agent.c"
     mkdir -p "$1/dev" "$1/etc"
     echo 'root:x:0:0:root:/root:/bin/sh' >"$1/etc/passwd"

@@ -17,10 +17,13 @@
 #   guest_feed NAME SECONDS COMMAND  the same, with this standard input
 #   guest_put NAME FILE PATH         copy a file into it, with its mode
 #   guest_get NAME PATH FILE         copy a file out of it
+#   guest_mpiexec SECONDS GUEST,GUEST... ARGUMENT...  MPICH's mpiexec, ranks in guests that
+#                                    have initrd=initrd-mpich.cpio and net=tap
 #   guest_monitor NAME COMMAND       QEMU's human monitor, such as 'info tlb', 'stop'
 #   guest_off NAME [SECONDS]         a clean end, or else a hard one and false
 #   guest_kill NAME                  as if its machine lost power
 #   guest_complaints NAME            what its kernel complained of; false if of nothing
+# A guest that has ended may be booted again under its name.
 # $rig/NAME/console is all that a guest's kernel said, and $rig/NAME/qemu.log QEMU.
 vm_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 vm_build=$(realpath "${BUILD:-$vm_here/../../build}")
@@ -217,6 +220,10 @@ vm_network() { # NAME
 guest_boot() { # NAME [OPTION=VALUE...] [-- QEMU OPTION...]
     local name=$1 key number qemu=() append='console=ttyS0 loglevel=5 panic=1'
     local -A o
+    vm_ended "$name" || {
+        echo "guest $name runs already"
+        return 2
+    }
     number=${vm_numbers[$name]:-$((${#vm_numbers[@]} + 1))}
     vm_numbers[$name]=$number
     for key in "${!guest_options[@]}"; do
@@ -231,7 +238,9 @@ guest_boot() { # NAME [OPTION=VALUE...] [-- QEMU OPTION...]
         o[${1%%=*}]=${1#*=}
         shift
     done
-    mkdir -p "$rig/$name"
+    guest_kill "$name" # its process may still wait to be reaped
+    rm -rf "${rig:?}/$name"
+    mkdir "$rig/$name"
     vm_machine "$name"
     vm_ivshmem
     vm_network "$name"
@@ -271,6 +280,13 @@ guest_get() { # NAME PATH FILE
     guest_run "$1" 60 "cat '$2'" >"$3"
 }
 
+# mpiexec runs in the guests' network, and reaches them through us instead of ssh.
+guest_mpiexec() { # SECONDS GUEST,GUEST... ARGUMENT...
+    VM_RIG=$rig VM_SECONDS=$1 timeout -k 5 "$1" "${vm_net[@]}" mpiexec -launcher ssh \
+        -launcher-exec "$vm_here/launcher.sh" -localhost 10.77.0.254 -wdir /tmp \
+        -hosts "$2" "${@:3}"
+}
+
 guest_monitor() { # NAME COMMAND
     python3 "$vm_here/guest.py" monitor "$rig/$1" "$2"
 }
@@ -292,6 +308,6 @@ guest_kill() { # NAME
 }
 
 guest_complaints() { # NAME
-    grep -aE 'BUG:|WARNING:|Oops|Call Trace|Kernel panic|general protection|soft lockup' \
+    grep -aE -A 30 'BUG:|WARNING:|Oops|Call Trace|Kernel panic|general protection|soft lockup' \
         "$rig/$1/console"
 }

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+# Sourced by run.sh: what is checked of guests a and b by the way into the region.
+
+bytes_of() { # SIZE, such as 64M
+    numfmt --from=iec "$1"
+}
+
+device_is_there() { # GUEST SIZE HIGH
+    local start size
+    guest_run "$1" 10 'cat "$(ivshmem)/revision"' | grep -x 0x01
+    read -r start size < <(guest_run "$1" 10 'ivshmem bar 2')
+    echo "BAR2 at $start, $size bytes"
+    [ "$size" -eq "$(bytes_of "$2")" ]
+    [ "$3" = "$((start >= 1 << 32))" ]
+}
+
+# The last word of the region belongs to nobody until a job fills it.
+shares_memory() { # SIZE
+    local place word
+    place="\$((\$(ivshmem bar 2 | cut -d ' ' -f 1) + $(bytes_of "$1") - 4))"
+    guest_run a 10 "devmem $place 32 0x70061070"
+    word=$(guest_run b 10 "devmem $place 32")
+    guest_run a 10 "devmem $place 32 0"
+    echo "guest b sees $word"
+    [ "$word" = 0x70061070 ]
+}
+
+peer_id() { # GUEST
+    guest_run "$1" 10 "devmem \$((\$(ivshmem bar 0 | cut -d ' ' -f 1) + 8)) 32"
+}
+
+ids_differ() {
+    local a b
+    a=$(peer_id a) b=$(peer_id b)
+    echo "IDs $a and $b"
+    [ "$((a))" -ge 0 ] && [ "$((a))" -ne "$((b))" ]
+}
+
+common_checks() { # NAME MACHINE SIZE
+    local guest high=0
+    [ "$2 $3" != 'q35 1G' ] || high=1
+    for guest in a b; do
+        check "$1 device of guest $guest" device_is_there "$guest" "$3" "$high"
+    done
+    check "$1 memory is shared" shares_memory "$3"
+}
+
+# ---- the module ----
+
+has_module() {
+    guest_run a 10 'modinfo tombolo_uio' >/dev/null 2>&1
+}
+
+loads() { # GUEST NAME...: of the UIO devices
+    local names
+    guest_run "$1" 20 'modprobe tombolo_uio && cat "$(ivshmem)/tombolo/mapping"'
+    names=$(guest_run "$1" 10 'cat /sys/class/uio/uio*/name | sort' | paste -sd ' ')
+    echo "UIO devices: $names"
+    [ "$names" = "${*:2}" ]
+}
+
+unloads() { # GUEST
+    guest_run "$1" 20 'rmmod tombolo_uio && ! ls /dev/uio*'
+}
+
+# Ring a vector while the other guest sleeps in a read of it.
+rings() { # FROM TO VECTOR
+    local id find="grep -lx tombolo:$3 /sys/class/uio/uio*/name | cut -d / -f 5"
+    id=$(($4))
+    guest_run "$2" 20 "exec 3</dev/\$($find); echo ready; dd bs=4 count=1 <&3 | wc -c" \
+        >"$rig/woken" 2>/dev/null &
+    vm_await 10 grep -q ready "$rig/woken"
+    sleep 0.3 # it may not sleep yet, and would then find the ring counted: as well
+    guest_run "$1" 10 "printf '$(printf '\\%03o\\000\\%03o\\%03o' "$3" $((id & 255)) \
+        $((id >> 8)))' >/dev/uio0"
+    wait $!
+    cat "$rig/woken"
+    grep -qx 4 "$rig/woken"
+}
+
+module_checks() { # NAME UIO-NAME...
+    local guest
+    for guest in a b; do
+        check "$1 module loads in guest $guest" loads "$guest" "${@:2}"
+        check "$1 module unloads in guest $guest" unloads "$guest"
+        check "$1 module loads again in guest $guest" loads "$guest" "${@:2}"
+    done
+    if guest_run a 10 'command -v kmod_check' >/dev/null; then
+        for guest in a b; do
+            check "$1 kmod_check in guest $guest" guest_run "$guest" 120 kmod_check
+        done
+    fi
+}
+
+checks_uio() { # NAME MACHINE SIZE
+    local vector a b names=()
+    common_checks "$@"
+    check "$1 peers have IDs of their own" ids_differ
+    if ! has_module; then
+        skip "$1 module" "there is no kernel module tombolo_uio in this version"
+        return 0
+    fi
+    a=$(peer_id a) b=$(peer_id b)
+    for ((vector = 0; vector < vectors; vector++)); do
+        names+=("tombolo:$vector")
+    done
+    module_checks "$1" "${names[@]}"
+    for ((vector = 0; vector < vectors; vector++)); do
+        check "$1 a rings b's vector $vector" rings a b "$vector" "$b"
+        check "$1 b rings a's vector $vector" rings b a "$vector" "$a"
+    done
+}
+
+checks_plain() { # NAME MACHINE SIZE
+    common_checks "$@"
+    if ! has_module; then
+        skip "$1 module" "there is no kernel module tombolo_uio in this version"
+        return 0
+    fi
+    module_checks "$1" tombolo:plain
+}
+
+# ---- stock vfio-pci ----
+
+binds_to_vfio() { # GUEST
+    guest_run "$1" 20 'modprobe vfio_iommu_type1 && modprobe vfio-pci ids=1af4:1110 &&
+        ls "$(ivshmem)/iommu_group/devices" &&
+        ls -l "/dev/vfio/$(basename "$(readlink "$(ivshmem)/iommu_group")")"' |
+        tee "$rig/group"
+    [ "$(wc -l <"$rig/group")" -eq 2 ] # alone in its group
+}
+
+checks_vfio() { # NAME MACHINE SIZE
+    local guest
+    common_checks "$@"
+    check "$1 peers have IDs of their own" ids_differ
+    for guest in a b; do
+        check "$1 vfio-pci binds in guest $guest" binds_to_vfio "$guest"
+    done
+}
