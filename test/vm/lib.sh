@@ -28,7 +28,6 @@
 vm_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 vm_build=$(realpath "${BUILD:-$vm_here/../../build}")
 vm_tombolo=${TOMBOLO:-$vm_build/tombolo}
-vm_qemu=qemu-system-x86_64
 vm_boot_seconds=${VM_BOOT_SECONDS:-90} # a loaded machine without KVM is slow
 declare -A vm_pids=()    # of what runs, by name
 declare -A vm_numbers=() # of guests, by name, from 1 on in the order of their first boot
@@ -36,7 +35,7 @@ declare -A guest_options=(
     [machine]=q35       # or pc
     [device]=doorbell   # the ivshmem device: doorbell, plain or none
     [server]=server     # whose region it is
-    [size]=             # of the region, which plain needs to be told
+    [size]=''           # of the region, which plain needs to be told
     [vectors]=4
     [high]=no           # yes: BAR2 above 4 GiB, where it can be write-back (q35)
     [iommu]=no          # yes: an IOMMU, for vfio (q35)
@@ -44,7 +43,7 @@ declare -A guest_options=(
     [memory]=256        # MiB
     [cpus]=1
     [initrd]=initrd.cpio # or initrd-mpich.cpio
-    [modules]=          # to load at boot, separated by commas
+    [modules]=''        # to load at boot, separated by commas
     [shell]=no          # yes: a shell on the console, at the socket $rig/NAME/serial
     [reboot]=no         # yes: a reset restarts it; no: it ends it, as does a panic
 )
@@ -78,16 +77,28 @@ vm_start() { # NAME LOG COMMAND...
     vm_pids[$1]=$!
 }
 
+# The shell reaps a child when it likes, and its number may be another's then: only what
+# is our child is ours.
 vm_lives() { # NAME
-    [ -n "${vm_pids[$1]:-}" ] && kill -0 "${vm_pids[$1]}" 2>/dev/null
+    local pid=${vm_pids[$1]:-} stat
+    [ -n "$pid" ] && { read -r stat <"/proc/$pid/stat"; } 2>/dev/null &&
+        [[ ${stat##*) } =~ ^[^Z]\ $$\  ]]
 }
 
-vm_kill() { # NAME SIGNAL; the exit code
-    local pid=${vm_pids[$1]:-} code=0
-    [ -n "$pid" ] || return 0
-    unset "vm_pids[$1]"
-    kill "-$2" "$pid" 2>/dev/null || true
-    wait "$pid" 2>/dev/null || code=$?
+vm_ended() { # NAME
+    ! vm_lives "$1"
+}
+
+vm_kill() { # NAME SIGNAL; the exit code, which a subshell can't know
+    local code=0
+    ! vm_lives "$1" || kill "-$2" "${vm_pids[$1]}" 2>/dev/null || true
+    if [ "$BASHPID" -ne $$ ]; then
+        vm_await 20 vm_ended "$1"
+    elif [ -n "${vm_pids[$1]:-}" ]; then
+        [ "$2" = KILL ] || vm_await 20 vm_ended "$1" || kill -KILL "${vm_pids[$1]}"
+        wait "${vm_pids[$1]}" 2>/dev/null || code=$?
+        unset "vm_pids[$1]"
+    fi
     return "$code"
 }
 
@@ -106,7 +117,7 @@ vm_accelerate() {
     if [ -z "${VM_ACCEL:-}" ] && [ -w /dev/kvm ]; then
         guest_boot probe device=none >/dev/null 2>&1
         VM_ACCEL=tcg
-        ! guest_wait probe 10 2>/dev/null || VM_ACCEL=kvm
+        ! guest_wait probe 10 >/dev/null 2>&1 || VM_ACCEL=kvm
         guest_kill probe
     fi
     # Without maxcpus=2 QEMU would emulate one processor only, with no barriers and no
@@ -150,7 +161,7 @@ vm_net_is_apart() {
 vm_machine() { # NAME
     local i iommu='' dir=$rig/$1
     [ "${o[iommu]}" = no ] || iommu=,kernel-irqchip=split
-    qemu=("$vm_qemu" -name "$1" -machine "${o[machine]}$iommu" "${vm_accel[@]}"
+    qemu=(qemu-system-x86_64 -name "$1" -machine "${o[machine]}$iommu" "${vm_accel[@]}"
         -m "${o[memory]}" -smp "${o[cpus]},maxcpus=$((o[cpus] + 1))"
         -display none -nodefaults -no-user-config
         -kernel "$vm_build/vm/vmlinux" -initrd "$vm_build/vm/${o[initrd]}"
@@ -161,7 +172,7 @@ vm_machine() { # NAME
         qemu+=(-chardev "socket,id=port$i,path=$dir/port.$i,server=on,wait=off"
             -device "virtserialport,chardev=port$i,nr=$i")
     done
-    [ "${o[iommu]}" = no ] || qemu+=(-device intel-iommu,intremap=on)
+    [ "${o[iommu]}" = no ] || qemu+=(-device "intel-iommu,intremap=on")
     [ "${o[reboot]}" = yes ] || qemu+=(-no-reboot)
 }
 
@@ -273,7 +284,9 @@ guest_feed() { # NAME SECONDS COMMAND
 }
 
 guest_put() { # NAME FILE PATH
-    guest_feed "$1" 60 "cat >'$3' && chmod $(stat -c %a "$2") '$3'" <"$2"
+    local mode
+    mode=$(stat -c %a "$2")
+    guest_feed "$1" 60 "cat >'$3' && chmod $mode '$3'" <"$2"
 }
 
 guest_get() { # NAME PATH FILE
@@ -293,14 +306,13 @@ guest_monitor() { # NAME COMMAND
 
 guest_off() { # NAME [SECONDS]
     guest_run "$1" "${2:-30}" 'setsid poweroff -f' >/dev/null 2>&1 || true
-    vm_await "${2:-30}" vm_ended "$1" && vm_kill "$1" KILL && return 0
+    if vm_await "${2:-30}" vm_ended "$1"; then
+        vm_kill "$1" KILL
+        return # QEMU's exit code
+    fi
     echo "guest $1 didn't power off"
     guest_kill "$1"
     return 1
-}
-
-vm_ended() { # NAME
-    ! vm_lives "$1" || [ "$(awk '{ print $3 }' "/proc/${vm_pids[$1]}/stat")" = Z ]
 }
 
 guest_kill() { # NAME

@@ -106,11 +106,18 @@ no_complaints() { # GUEST
 end() { # NAME
     local guest
     for guest in a b; do
-        check "$1 guest $guest ends" guest_off "$guest"
-        guest_kill "$guest"
+        if guest_off "$guest"; then
+            pass "$1 guest $guest ends"
+        else
+            fail "$1 guest $guest ends"
+        fi
         check "$1 guest $guest complains of nothing" no_complaints "$guest"
     done
-    check "$1 server ends" server_stop "$1"
+    if server_stop "$1"; then
+        pass "$1 server ends"
+    else
+        fail "$1 server ends"
+    fi
 }
 
 save_logs() { # NAME
@@ -125,10 +132,14 @@ configuration() { # MACHINE SIZE WAY MIX...
     local name=$1-$2-$3 options mix begin=$SECONDS
     mapfile -t options < <(options_of "$@" | tr ' ' '\n')
     mkdir -p "$vm_build/vm/logs/$name"
-    server_start "$name" "$2" --vectors "$vectors" && boot "$name" "${options[@]}" || {
+    if ! server_start "$name" "$2" --vectors "$vectors" || ! boot "$name" "${options[@]}"
+    then
         fail "$name boots"
+        save_logs "$name"
+        guest_kill a
+        guest_kill b
         return 0
-    }
+    fi
     pass "$name boots"
     printf '# %s: booted in %d s\n' "$name" $((SECONDS - begin))
     "checks_$3" "$name" "$1" "$2"
