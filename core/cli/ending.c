@@ -16,7 +16,7 @@
 
 static void signal_all(struct tmbi_launch *launch, int sig)
 {
-    for (int i = 0; i < launch->options->ranks; i++)
+    for (int i = 0; launch->pids && i < launch->options->ranks; i++)
         if (launch->pids[i] > 0)
             kill(launch->pids[i], sig);
 }
@@ -69,6 +69,14 @@ static bool is_news(const struct tmbi_launch *launch, int status)
     return !WIFSIGNALED(status) || WTERMSIG(status) != launch->last_signal;
 }
 
+static void grace_begin(struct tmbi_launch *launch)
+{
+    if (launch->stage != TMBI_STAGE_RUNS || launch->options->keep_going)
+        return;
+    launch->stage = TMBI_STAGE_GRACE;
+    launch->stage_deadline = tmbi_deadline(launch->options->grace_ns);
+}
+
 void tmbi_ending_rank(struct tmbi_launch *launch, int rank, pid_t pid, int status)
 {
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -82,16 +90,21 @@ void tmbi_ending_rank(struct tmbi_launch *launch, int rank, pid_t pid, int statu
     } else if (is_news(launch, status)) {
         say_failure(rank, pid, status);
     }
-    if (launch->stage == TMBI_STAGE_RUNS && !launch->options->keep_going) {
-        launch->stage = TMBI_STAGE_GRACE;
-        launch->stage_deadline = tmbi_deadline(launch->options->grace_ns);
-    }
+    tmbi_machines_fail(launch, TMBI_FAILURE_RANK, rank, launch->exit_code);
+    grace_begin(launch);
+}
+
+void tmbi_ending_elsewhere(struct tmbi_launch *launch, int rank)
+{
+    launch->first_failed = rank;
+    grace_begin(launch);
 }
 
 void tmbi_ending_force(struct tmbi_launch *launch, int exit_code, int64_t patience_ns)
 {
     if (!launch->exit_code)
         launch->exit_code = exit_code;
+    tmbi_machines_fail(launch, TMBI_FAILURE_END, -1, launch->exit_code);
     terminate(launch, patience_ns);
 }
 
@@ -105,14 +118,13 @@ static void interrupt(struct tmbi_launch *launch)
         kill_all(launch);
 }
 
-/* Ranks share the launcher's process group, so that they can use its terminal: what the
- * terminal sends, they have had themselves. */
-void tmbi_ending_signal(struct tmbi_launch *launch, const struct signalfd_siginfo *signal)
+static bool is_deadly(int sig)
 {
-    int sig = (int)signal->ssi_signo;
+    return sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT;
+}
 
-    if (signal->ssi_code != SI_KERNEL || launch->starting)
-        signal_all(launch, sig);
+static void signal_heed(struct tmbi_launch *launch, int sig)
+{
     switch (sig) {
     case SIGINT:
         interrupt(launch);
@@ -125,10 +137,30 @@ void tmbi_ending_signal(struct tmbi_launch *launch, const struct signalfd_siginf
         raise(SIGSTOP);
         break;
     }
-    if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT) {
+    if (is_deadly(sig))
         launch->last_signal = sig;
+}
+
+/* Ranks share the launcher's process group, so that they can use its terminal: what the
+ * terminal sends, they have had themselves. */
+void tmbi_ending_signal(struct tmbi_launch *launch, const struct signalfd_siginfo *signal)
+{
+    int sig = (int)signal->ssi_signo;
+
+    if (signal->ssi_code != SI_KERNEL || launch->starting)
+        signal_all(launch, sig);
+    tmbi_machines_signal(launch, sig);
+    signal_heed(launch, sig);
+    if (is_deadly(sig))
         launch->hasty = !launch->alive;
-    }
+}
+
+void tmbi_ending_passed(struct tmbi_launch *launch, int sig)
+{
+    if (!is_deadly(sig) && sig != SIGUSR1 && sig != SIGUSR2)
+        return; /* what a launcher never passes on */
+    signal_all(launch, sig);
+    signal_heed(launch, sig);
 }
 
 int64_t tmbi_ending_deadline(const struct tmbi_launch *launch)

@@ -25,6 +25,7 @@ struct member {
     struct tmbi_watch watch; /* first; fd -1: has not joined, or is heard no more */
     struct tmbi_hub *hub;
     int rank;
+    bool elsewhere;                   /* joins another launcher's hub */
     struct tmbi_launch_header header; /* being received, */
     uint8_t *payload;                 /* this too, */
     size_t received;                  /* so much of both */
@@ -40,8 +41,8 @@ struct tmbi_hub {
     struct answer *gathered; /* the exchange under way: parts so far */
     int arrived;
     struct answer *failure;
-    bool failed; /* for good: the ranks are out of step */
-    int size;
+    bool failed;    /* for good: the ranks are out of step */
+    int size, ours; /* ranks; how many of them join here */
     struct member members[];
 };
 
@@ -122,7 +123,7 @@ static void answer_all(struct tmbi_hub *hub, struct answer *answer)
 
 static bool is_gone(const struct member *member)
 {
-    return !member->waits && member->watch.fd < 0;
+    return !member->waits && member->watch.fd < 0 && !member->elsewhere;
 }
 
 static bool is_late(const struct member *member)
@@ -155,13 +156,10 @@ static int blame_list(const struct tmbi_hub *hub, bool (*blamed)(const struct me
     return first;
 }
 
-static void exchange_fail(struct tmbi_hub *hub, int code)
+static void exchange_fail_by(struct tmbi_hub *hub, int code, int first, const char *blame)
 {
-    char blame[TMBI_LAUNCH_BLAME_MAX] = "";
     struct answer *failure = hub->failure;
-    int first =
-        blame_list(hub, code == -EHOSTDOWN ? is_gone : is_late, blame, sizeof blame);
-    size_t bytes = strlen(blame);
+    size_t bytes = strnlen(blame, TMBI_LAUNCH_BLAME_MAX);
 
     failure->header.code = code;
     failure->header.rank = first;
@@ -172,10 +170,22 @@ static void exchange_fail(struct tmbi_hub *hub, int code)
     answer_all(hub, failure);
 }
 
-/* After a part came or a rank went. */
+static void exchange_fail(struct tmbi_hub *hub, int code)
+{
+    char blame[TMBI_LAUNCH_BLAME_MAX] = "";
+    int first =
+        blame_list(hub, code == -EHOSTDOWN ? is_gone : is_late, blame, sizeof blame);
+
+    exchange_fail_by(hub, code, first, blame);
+    if (hub->ours < hub->size)
+        hub->events->failed(hub->arg, code, blame);
+}
+
+/* After a part came or a rank went. Ranks elsewhere may wait for one that went from
+ * here, though none here does. */
 static void exchange_settle(struct tmbi_hub *hub)
 {
-    if (!hub->arrived)
+    if (!hub->arrived && (hub->failed || hub->ours == hub->size))
         return;
     if (hub->failed) {
         answer_all(hub, hub->failure);
@@ -212,9 +222,10 @@ static void member_part(struct member *member)
     member->waits = true;
     hub->arrived++;
     if (!hub->failed && !hub->gathered)
-        exchange_fail(hub, -ENOMEM);
-    else
-        exchange_settle(hub);
+        return exchange_fail(hub, -ENOMEM);
+    if (hub->gathered && hub->arrived == hub->ours && hub->ours < hub->size)
+        hub->events->gathered(hub->arg, hub->gathered->payload, bytes);
+    exchange_settle(hub);
 }
 
 static void member_message(struct member *member)
@@ -322,7 +333,7 @@ int tmbi_hub_open(struct tmbi_hub **hub, struct tmbi_loop *loop, int size,
     made->loop = loop;
     made->events = events;
     made->arg = arg;
-    made->size = size;
+    made->size = made->ours = size;
     for (int i = 0; i < size; i++)
         made->members[i] = (struct member){
             .watch = {.fd = -1, .ready = member_ready}, .hub = made, .rank = i};
@@ -366,4 +377,32 @@ void tmbi_hub_ended(struct tmbi_hub *hub, int rank)
         ;
     member_silence(member);
     exchange_settle(hub);
+}
+
+void tmbi_hub_split(struct tmbi_hub *hub, int first, int count)
+{
+    hub->ours = count;
+    for (int i = 0; i < hub->size; i++)
+        hub->members[i].elsewhere = i < first || i >= first + count;
+}
+
+void tmbi_hub_came(struct tmbi_hub *hub, int first, int count)
+{
+    for (int i = first; i < first + count; i++)
+        hub->members[i].waits = true;
+    hub->arrived += count;
+    exchange_settle(hub);
+}
+
+void tmbi_hub_gone(struct tmbi_hub *hub, int first, int count)
+{
+    for (int i = first; i < first + count; i++)
+        hub->members[i].elsewhere = false;
+    exchange_settle(hub);
+}
+
+void tmbi_hub_fail(struct tmbi_hub *hub, int code, const char *blame)
+{
+    if (!hub->failed)
+        exchange_fail_by(hub, code, -1, blame);
 }

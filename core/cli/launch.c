@@ -97,8 +97,9 @@ static void reap(struct tmbi_launch *launch)
         if (rank >= 0) {
             launch->pids[rank] = 0;
             launch->alive--;
-            tmbi_hub_ended(launch->hub, rank); /* an abort comes before its exit code */
-            tmbi_ending_rank(launch, rank, pid, status);
+            /* an abort comes before its exit code */
+            tmbi_hub_ended(launch->hub, launch->first + rank);
+            tmbi_ending_rank(launch, launch->first + rank, pid, status);
         } else if (pid == launch->server.pid) {
             server_ended(launch);
         }
@@ -129,6 +130,7 @@ static void hub_abort(void *arg, int rank, int exit_code)
     int code = exit_code >= 1 && exit_code <= 255 ? exit_code : 1;
 
     tmbi_cli_say("rank %d aborts the job with code %d", rank, code);
+    tmbi_machines_fail(arg, TMBI_FAILURE_END, rank, code);
     tmbi_ending_force(arg, code, ABORT_PATIENCE);
 }
 
@@ -139,26 +141,23 @@ static void hub_garbage(void *arg, int rank, const char *what)
 }
 
 static const struct tmbi_hub_events hub_events = {.abort = hub_abort,
-                                                  .garbage = hub_garbage};
+                                                  .garbage = hub_garbage,
+                                                  .gathered = tmbi_machines_gathered,
+                                                  .failed = tmbi_machines_fault};
 
 /* Everything that ranks need around them. */
 static int launch_open(struct tmbi_launch *launch)
 {
     const struct tmbi_launch_options *options = launch->options;
-    int rc = tmbi_loop_open(&launch->loop);
+    int rc =
+        tmbi_hub_open(&launch->hub, &launch->loop, launch->size, &hub_events, launch);
 
     if (rc)
         return rc;
-    launch->signals.watch.ready = signals_ready;
-    launch->signals.launch = launch;
-    rc = tmbi_loop_add(&launch->loop, &launch->signals.watch, EPOLLIN);
-    if (rc)
-        goto close_loop;
-    rc = tmbi_hub_open(&launch->hub, &launch->loop, options->ranks, &hub_events, launch);
-    if (rc)
-        goto close_loop;
+    tmbi_hub_split(launch->hub, launch->first, options->ranks);
     if (options->label)
-        rc = tmbi_output_open(&launch->output, &launch->loop, options->ranks);
+        rc = tmbi_output_open(&launch->output, &launch->loop, launch->first,
+                              options->ranks);
     if (rc)
         goto close_hub;
     launch->pids = calloc((size_t)options->ranks, sizeof *launch->pids);
@@ -169,8 +168,6 @@ static int launch_open(struct tmbi_launch *launch)
         tmbi_output_close(launch->output);
 close_hub:
     tmbi_hub_close(launch->hub);
-close_loop:
-    tmbi_loop_close(&launch->loop);
     return rc;
 }
 
@@ -180,17 +177,20 @@ static void launch_close(struct tmbi_launch *launch)
     if (launch->output)
         tmbi_output_close(launch->output);
     tmbi_hub_close(launch->hub);
-    tmbi_loop_close(&launch->loop);
 }
 
-static int rank_start(struct tmbi_launch *launch, int rank, int null, const char **step)
+/* The rank whose number among ours is `local`. */
+static int rank_start(struct tmbi_launch *launch, int local, int null, const char **step)
 {
+    int rank = launch->first + local;
     const struct tmbi_launch_options *options = launch->options;
     struct tmbi_process_spec spec = {
         .origin = &launch->origin,
         .program = options->program,
         .rank = rank,
-        .size = options->ranks,
+        .size = launch->size,
+        .local = local,
+        .locals = options->ranks,
         .job = launch->job,
         .provider = options->provider,
         .server = launch->server.directory[0] ? launch->server.socket : options->server,
@@ -203,9 +203,9 @@ static int rank_start(struct tmbi_launch *launch, int rank, int null, const char
     if (rc)
         return rc;
     if (launch->output)
-        rc = tmbi_output_join(launch->output, rank, spec.stdio);
+        rc = tmbi_output_join(launch->output, local, spec.stdio);
     if (!rc) {
-        rc = tmbi_process_start(&spec, &launch->pids[rank], step);
+        rc = tmbi_process_start(&spec, &launch->pids[local], step);
         launch->alive += !rc;
         if (launch->output) {
             close(spec.stdio[1]);
@@ -228,11 +228,11 @@ static void ranks_start(struct tmbi_launch *launch)
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC), rc = 0;
     const char *step;
 
-    for (int rank = 0; rank < launch->options->ranks && !rc; rank++) {
-        rc = rank_start(launch, rank, null, &step);
+    for (int local = 0; local < launch->options->ranks && !rc; local++) {
+        rc = rank_start(launch, local, null, &step);
         if (rc) {
-            launch->pids[rank] = 0;
-            tmbi_cli_say("can't start rank %d, %s: can't %s: %s", rank,
+            launch->pids[local] = 0;
+            tmbi_cli_say("can't start rank %d, %s: can't %s: %s", launch->first + local,
                          launch->options->program[0], step, strerror(-rc));
             tmbi_ending_force(launch, exit_code_of_start(rc), 0);
         }
@@ -250,6 +250,18 @@ static void stragglers_end(struct tmbi_launch *launch)
         tmbi_loop_turn(&launch->loop, tmbi_deadline(ABORT_PATIENCE / 100));
 }
 
+void tmbi_launch_turn(struct tmbi_launch *launch)
+{
+    int64_t deadline = tmbi_ending_deadline(launch);
+
+    if (launch->machines.meeting && launch->machines.look_at < deadline)
+        deadline = launch->machines.look_at;
+    tmbi_loop_turn(&launch->loop, deadline);
+    tmbi_ending_overdue(launch);
+    if (tmbi_clock_ns() >= launch->machines.look_at)
+        tmbi_machines_look(launch);
+}
+
 static void launch_run(struct tmbi_launch *launch)
 {
     tmbi_ending_start(launch);
@@ -258,11 +270,10 @@ static void launch_run(struct tmbi_launch *launch)
     while (signal_take(launch))
         ;
     launch->starting = false;
-    while (launch->alive) {
-        tmbi_loop_turn(&launch->loop, tmbi_ending_deadline(launch));
-        tmbi_ending_overdue(launch);
-    }
+    while (launch->alive)
+        tmbi_launch_turn(launch);
     stragglers_end(launch);
+    tmbi_machines_end(launch);
     while (launch->output && !tmbi_output_done(launch->output) && !launch->hasty)
         tmbi_loop_turn(&launch->loop, TMBI_NEVER);
     tmbi_ending_summary(launch);
@@ -274,7 +285,7 @@ static int server_start(struct tmbi_launch *launch)
     uint32_t clients = (uint32_t)options->ranks + SPARE_CLIENTS;
     const char *server = getenv("TMB_SERVER");
 
-    if (options->server || (server && *server))
+    if (options->job || options->server || (server && *server))
         return 0;
     return tmbi_embedded_start(&launch->server, &launch->origin, options->region_bytes,
                                options->vectors,
@@ -291,21 +302,32 @@ static int prepare(struct tmbi_launch *launch)
         rc = tmbi_topology_load();
     if (!rc && prctl(PR_SET_CHILD_SUBREAPER, 1))
         rc = -errno;
-    return rc;
+    return rc ? rc : tmbi_loop_open(&launch->loop);
+}
+
+static int signals_watch(struct tmbi_launch *launch)
+{
+    launch->signals.watch.ready = signals_ready;
+    launch->signals.launch = launch;
+    return tmbi_loop_add(&launch->loop, &launch->signals.watch, EPOLLIN);
 }
 
 int tmbi_launch(const struct tmbi_launch_options *options)
 {
-    struct tmbi_launch launch = {.options = options, .origin = {.launcher = getpid()}};
+    struct tmbi_launch launch = {
+        .options = options, .origin = {.launcher = getpid()}, .size = options->size};
     int rc;
 
     if (files_raise(&launch))
         return 1;
     rc = prepare(&launch);
+    if (!rc)
+        rc = signals_watch(&launch);
     if (rc)
         goto say;
-    if (server_start(&launch))
-        return 1;
+    launch.exit_code = tmbi_machines_open(&launch);
+    if (launch.exit_code || server_start(&launch))
+        return launch.exit_code ? launch.exit_code : 1;
     rc = tmbi_guard_start(&launch.guard, launch.job, &launch.server);
     if (rc)
         goto stop_server;
@@ -318,6 +340,8 @@ stop_guard:
     tmbi_guard_stop(&launch.guard);
 stop_server:
     tmbi_embedded_stop(&launch.server);
+    tmbi_machines_close(&launch);
+    tmbi_loop_close(&launch.loop);
 say:
     if (rc)
         tmbi_cli_say("can't set up the job: %s", strerror(-rc));

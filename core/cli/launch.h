@@ -12,6 +12,7 @@
 #include "guard.h"
 #include "hub.h"
 #include "loop.h"
+#include "machines.h"
 #include "output.h"
 #include "process.h"
 
@@ -29,6 +30,10 @@ struct tmbi_launch_options {
     int64_t timeout_ns; /* for the whole job; negative: none */
     uint64_t region_bytes;
     uint32_t vectors;
+    const char *job; /* that launchers in several machines have together; or NULL */
+    int size;        /* ranks of the whole job; without `job`, as `ranks` */
+    int first;       /* our first rank; -1: as it comes */
+    int64_t wait_ns; /* for the other launchers' ranks */
 };
 
 /* How far a job is on the way to its end. */
@@ -45,13 +50,15 @@ struct tmbi_launch {
     const struct tmbi_launch_options *options;
     struct tmbi_process_origin origin;
     char job[33];
+    int first, size; /* our first rank, and how many all launchers have */
     struct tmbi_embedded server;
     struct tmbi_guard guard;
     struct tmbi_loop loop;
     struct tmbi_signals signals;
     struct tmbi_hub *hub;
+    struct tmbi_machines machines;
     struct tmbi_output *output; /* NULL without labels */
-    pid_t *pids;                /* by rank; 0: not started, or reaped */
+    pid_t *pids;                /* by our ranks' order; 0: not started, or reaped */
     int alive;
     bool starting;
 
@@ -68,10 +75,17 @@ struct tmbi_launch {
 /* Run a job; the exit code. What goes wrong is said on stderr. */
 int tmbi_launch(const struct tmbi_launch_options *options);
 
+/* Handle an event, or what is due. */
+void tmbi_launch_turn(struct tmbi_launch *launch);
+
 void tmbi_ending_start(struct tmbi_launch *launch);
 void tmbi_ending_rank(struct tmbi_launch *launch, int rank, pid_t pid, int status);
 void tmbi_ending_signal(struct tmbi_launch *launch,
                         const struct signalfd_siginfo *signal);
+/* A signal that another launcher has got. */
+void tmbi_ending_passed(struct tmbi_launch *launch, int sig);
+/* Another launcher's rank has failed. */
+void tmbi_ending_elsewhere(struct tmbi_launch *launch, int rank);
 /* The job is beyond hope: end it, with this code unless a rank failed before. */
 void tmbi_ending_force(struct tmbi_launch *launch, int exit_code, int64_t patience_ns);
 /* When tmbi_ending_overdue() is to be called. */

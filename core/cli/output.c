@@ -173,7 +173,8 @@ static void sink_open(struct sink *sink, struct tmbi_output *output, int fd)
     sink->polled = tmbi_loop_add(output->loop, &sink->watch, 0) == 0;
 }
 
-int tmbi_output_open(struct tmbi_output **output, struct tmbi_loop *loop, int size)
+int tmbi_output_open(struct tmbi_output **output, struct tmbi_loop *loop, int first,
+                     int size)
 {
     struct tmbi_output *made = calloc(1, sizeof *made);
 
@@ -190,7 +191,7 @@ int tmbi_output_open(struct tmbi_output **output, struct tmbi_loop *loop, int si
         struct stream *stream = &made->streams[i];
         stream->watch = (struct tmbi_watch){.fd = -1, .ready = stream_ready};
         stream->sink = &made->sinks[i % 2];
-        snprintf(stream->prefix, sizeof stream->prefix, "[%d] ", i / 2);
+        snprintf(stream->prefix, sizeof stream->prefix, "[%d] ", first + i / 2);
     }
     sink_open(&made->sinks[0], made, STDOUT_FILENO);
     sink_open(&made->sinks[1], made, STDERR_FILENO);

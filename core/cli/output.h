@@ -9,7 +9,8 @@
 
 struct tmbi_output;
 
-int tmbi_output_open(struct tmbi_output **output, struct tmbi_loop *loop, int size);
+int tmbi_output_open(struct tmbi_output **output, struct tmbi_loop *loop, int first,
+                     int size);
 void tmbi_output_close(struct tmbi_output *output);
 
 /* Make a rank's pipes; stdio[1] and stdio[2] are the rank's ends, the caller's to close.

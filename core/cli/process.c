@@ -68,7 +68,7 @@ static struct failure become_program(const struct tmbi_process_spec *spec)
     rc = set_stdio(spec);
     if (rc)
         return (struct failure){STEP_STDIO, -rc};
-    rc = tmbi_topology_bind(spec->bind, spec->rank, spec->size);
+    rc = tmbi_topology_bind(spec->bind, spec->local, spec->locals);
     if (rc)
         return (struct failure){STEP_BIND, -rc};
     rc = set_environment(spec);

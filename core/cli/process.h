@@ -22,6 +22,7 @@ struct tmbi_process_spec {
     const struct tmbi_process_origin *origin;
     char *const *program; /* for execvp() */
     int rank, size;
+    int local, locals; /* which of this launcher's ranks it is, for binding */
     const char *job;
     const char *provider; /* NULL: as in the environment */
     const char *server;   /* NULL: as in the environment */

@@ -10,10 +10,23 @@
 
 #include "../context.h"
 #include "../env.h"
+#include "../log.h"
 #include "cli.h"
 #include "launch.h"
 
-enum option_key { KEY_SERVER = 256, KEY_BIND, KEY_REGION, KEY_VECTORS, KEY_GRACE };
+#define WAIT_UNSET INT64_MIN
+
+enum option_key {
+    KEY_SERVER = 256,
+    KEY_BIND,
+    KEY_REGION,
+    KEY_VECTORS,
+    KEY_GRACE,
+    KEY_JOB,
+    KEY_NP,
+    KEY_FIRST,
+    KEY_WAIT
+};
 
 static const struct argp_option option_list[] = {
     {"ranks", 'n', "N", 0, "start N ranks (needed)", 0},
@@ -26,6 +39,15 @@ static const struct argp_option option_list[] = {
     {"tag-output", 0, NULL, OPTION_ALIAS, NULL, 0},
     {"region-size", KEY_REGION, "SIZE", 0, "of the private server's region (256M)", 0},
     {"vectors", KEY_VECTORS, "N", 0, "doorbells per rank of the private server (2)", 0},
+    {"job", KEY_JOB, "NAME", 0,
+     "this is a part of the job NAME, whose launchers meet in the server's region, or in "
+     "the one that this guest's ivshmem device has",
+     0},
+    {"np", KEY_NP, "N", 0, "how many ranks the whole job has (with --job)", 0},
+    {"first-rank", KEY_FIRST, "R", 0,
+     "number our ranks from R on (by default in the order of peer IDs)", 0},
+    {"wait", KEY_WAIT, "DURATION", 0,
+     "how long to wait for all ranks to come (TMB_INIT_TIMEOUT's)", 0},
     {"timeout", 't', "DURATION", 0, "end the job after this time, with exit code 124", 0},
     {"grace", KEY_GRACE, "DURATION", 0,
      "how long the others may go on after a rank failed (10s)", 0},
@@ -33,15 +55,21 @@ static const struct argp_option option_list[] = {
     {"no-kill", 0, NULL, OPTION_ALIAS, NULL, 0},
     {0}};
 
-static int64_t parse_number(struct argp_state *state, const char *option,
-                            const char *text, int64_t max)
+static int64_t parse_within(struct argp_state *state, const char *option,
+                            const char *text, int64_t min, int64_t max)
 {
     int64_t value = 0;
 
-    if (tmbi_parse_int(text, 1, max, &value))
-        argp_error(state, "%s %s: must be a number from 1 to %lld", option, text,
-                   (long long)max);
+    if (tmbi_parse_int(text, min, max, &value))
+        argp_error(state, "%s %s: must be a number from %lld to %lld", option, text,
+                   (long long)min, (long long)max);
     return value;
+}
+
+static int64_t parse_number(struct argp_state *state, const char *option,
+                            const char *text, int64_t max)
+{
+    return parse_within(state, option, text, 1, max);
 }
 
 static int64_t parse_duration(struct argp_state *state, const char *option,
@@ -77,13 +105,46 @@ static enum tmbi_bind parse_bind(struct argp_state *state, const char *text)
     return TMBI_BIND_NONE;
 }
 
-static void check_complete(struct argp_state *state,
-                           const struct tmbi_launch_options *options)
+static const char *parse_job(struct argp_state *state, const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "0123456789._-");
+
+    if (!length || text[length] || length > TMBI_MEETING_NAME_MAX)
+        argp_error(state,
+                   "--job %s: must be 1 to %d letters, digits, dots, dashes and "
+                   "underscores",
+                   text, TMBI_MEETING_NAME_MAX);
+    return text;
+}
+
+/* What makes us a part of a larger job comes together. */
+static void check_job(struct argp_state *state, struct tmbi_launch_options *options)
+{
+    if (options->job && !options->size)
+        argp_error(state, "--job %s: how many ranks has the whole job? Give --np N",
+                   options->job);
+    if (!options->job && (options->size || options->first >= 0))
+        argp_error(state, "%s is for a part of a job: name the job by --job NAME",
+                   options->size ? "--np" : "--first-rank");
+    if (!options->job)
+        options->size = options->ranks;
+    if (options->ranks > options->size)
+        argp_error(state, "-n %d: the whole job has only --np %d ranks", options->ranks,
+                   options->size);
+    if (options->first > options->size - options->ranks)
+        argp_error(state,
+                   "--first-rank %d: %d ranks from there on are not within --np %d",
+                   options->first, options->ranks, options->size);
+}
+
+static void check_complete(struct argp_state *state, struct tmbi_launch_options *options)
 {
     if (!options->ranks)
         argp_error(state, "how many ranks? Give -n N");
     if (!options->program)
         argp_error(state, "which program? Give it after --");
+    check_job(state, options);
 }
 
 static error_t parse_ending(int key, char *arg, struct argp_state *state)
@@ -105,6 +166,29 @@ static error_t parse_ending(int key, char *arg, struct argp_state *state)
     }
 }
 
+static error_t parse_meeting(int key, char *arg, struct argp_state *state)
+{
+    struct tmbi_launch_options *options = state->input;
+
+    switch (key) {
+    case KEY_JOB:
+        options->job = parse_job(state, arg);
+        return 0;
+    case KEY_NP:
+        options->size = (int)parse_number(state, "--np", arg, TMBI_RANKS_MAX);
+        return 0;
+    case KEY_FIRST:
+        options->first =
+            (int)parse_within(state, "--first-rank", arg, 0, TMBI_RANKS_MAX - 1);
+        return 0;
+    case KEY_WAIT:
+        options->wait_ns = parse_duration(state, "--wait", arg);
+        return 0;
+    default:
+        return parse_ending(key, arg, state);
+    }
+}
+
 static error_t parse_server(int key, char *arg, struct argp_state *state)
 {
     struct tmbi_launch_options *options = state->input;
@@ -120,7 +204,7 @@ static error_t parse_server(int key, char *arg, struct argp_state *state)
         options->vectors = (uint32_t)parse_number(state, "--vectors", arg, 64);
         return 0;
     default:
-        return parse_ending(key, arg, state);
+        return parse_meeting(key, arg, state);
     }
 }
 
@@ -158,7 +242,9 @@ static const struct argp run_argp = {
     .parser = parse_option,
     .args_doc = "-n N -- PROGRAM [ARGUMENT...]",
     .doc =
-        "Start the ranks of a job on this host, and wait for their end.\v"
+        "Start the ranks of a job on this host, and wait for their end. With --job they "
+        "are a part of a job that is started in several virtual machines, and on their "
+        "host.\v"
         "The exit code is the first failing rank's (128 + signal if a signal killed it), "
         "2 for wrong usage, 127 for a program that does not exist and 126 for one that "
         "can't be executed."};
@@ -252,18 +338,25 @@ static int providers_check(const char *list)
 }
 
 /* Here, once, instead of in each rank. */
-static int environment_check(const struct tmbi_launch_options *options)
+static int environment_check(struct tmbi_launch_options *options)
 {
     size_t count;
     const struct tmbi_env_table *const *tables = tmbi_env_tables(&count);
     int rc = 0;
+    struct tmbi_core_config config;
 
     if (options->provider)
         setenv("TMB_PROVIDER", options->provider, 1);
     for (size_t i = 0; i < count; i++)
         if (tmbi_env_load(tables[i], NULL))
             rc = -EINVAL;
-    return rc ? rc : providers_check(getenv("TMB_PROVIDER"));
+    if (rc || tmbi_env_load(&tmbi_core_env, &config))
+        return -EINVAL;
+    if (options->job)
+        tmbi_log_set_level((enum tmbi_log_level)config.log);
+    if (options->wait_ns == WAIT_UNSET)
+        options->wait_ns = config.init_timeout_ns;
+    return providers_check(getenv("TMB_PROVIDER"));
 }
 
 int tmbi_cli_run(int argc, char **argv)
@@ -271,6 +364,8 @@ int tmbi_cli_run(int argc, char **argv)
     struct tmbi_launch_options options = {.bind = TMBI_BIND_NONE,
                                           .grace_ns = INT64_C(10000000000),
                                           .timeout_ns = -1,
+                                          .first = -1,
+                                          .wait_ns = WAIT_UNSET,
                                           .region_bytes = UINT64_C(256) << 20,
                                           .vectors = 2};
     int rc;

@@ -25,11 +25,6 @@
 #define CHANGES_SHIFT   32
 #define PAUSE_NS        100000
 
-static struct tmbi_job_entry *entry_of(struct tmbi_region *region, uint32_t job)
-{
-    return &region->jobs[(job & ((1u << TMBI_JOB_INDEX_BITS) - 1)) % region->job_count];
-}
-
 static uint64_t word_load(struct tmbi_job_entry *entry)
 {
     return atomic_load_explicit(&entry->word, memory_order_seq_cst);
@@ -62,8 +57,8 @@ static bool job_change(struct tmbi_region *region, uint32_t job, uint64_t *word,
 {
     uint64_t next = word_next(*word, job, state);
 
-    if (!atomic_compare_exchange_strong_explicit(&entry_of(region, job)->word, word, next,
-                                                 memory_order_seq_cst,
+    if (!atomic_compare_exchange_strong_explicit(&tmbi_job_entry(region, job)->word, word,
+                                                 next, memory_order_seq_cst,
                                                  memory_order_seq_cst))
         return false;
     *word = next;
@@ -111,7 +106,7 @@ static void job_free_slots(struct tmbi_region *region, uint32_t job)
 /* Whether the job has ended; what is left of it may then be freed. */
 static bool job_is_over(struct tmbi_region *region, uint32_t job)
 {
-    uint64_t word = word_load(entry_of(region, job));
+    uint64_t word = word_load(tmbi_job_entry(region, job));
 
     if (word_is(word, job, TMBI_JOB_ACTIVE) &&
         !job_change(region, job, &word, TMBI_JOB_CHECKING))
@@ -131,7 +126,7 @@ void tmbi_job_reclaim(struct tmbi_region *region, uint32_t job)
 
     if (!job_is_over(region, job))
         return;
-    word = word_load(entry_of(region, job));
+    word = word_load(tmbi_job_entry(region, job));
     if (word_is(word, job, TMBI_JOB_OVER))
         tmbi_heap_free(region, job, 0, region->page_count);
     job_free_slots(region, job);
@@ -220,6 +215,9 @@ static int job_make(struct tmbi_region *region, const char *name, uint32_t size,
         if (!entry_claim(region, i, &word, job))
             continue;
         entry->size = size;
+        /* relaxed: published by the word below */
+        atomic_store_explicit(&entry->places, 0, memory_order_relaxed);
+        atomic_store_explicit(&entry->failure, 0, memory_order_relaxed);
         strncpy(entry->name, name, sizeof(entry->name) - 1);
         entry->name[sizeof(entry->name) - 1] = 0;
         job_change(region, *job, &word, TMBI_JOB_ACTIVE);
@@ -249,7 +247,7 @@ static bool job_enter(struct tmbi_region *region, uint32_t slot, uint32_t job)
     struct tmbi_slot *own = &region->slots[slot];
 
     atomic_store_explicit(&own->job, job + 1, memory_order_seq_cst);
-    if (word_is(word_load(entry_of(region, job)), job, TMBI_JOB_ACTIVE))
+    if (word_is(word_load(tmbi_job_entry(region, job)), job, TMBI_JOB_ACTIVE))
         return true;
     atomic_store_explicit(&own->job, 0, memory_order_seq_cst);
     tmbi_job_reclaim(region, job); /* finishes what a dead process began */
@@ -277,7 +275,7 @@ int tmbi_job_join(struct tmbi_region *region, uint32_t slot, const char *name,
     do {
         rc = job_find_or_make(region, slot, name, size, deadline, job);
         if (rc == 0)
-            rc = size_agrees(entry_of(region, *job), name, size);
+            rc = size_agrees(tmbi_job_entry(region, *job), name, size);
         if (rc == 0 && job_enter(region, slot, *job))
             return 0;
     } while (rc == 0 && pause_until(deadline));
@@ -288,4 +286,10 @@ int tmbi_job_join(struct tmbi_region *region, uint32_t slot, const char *name,
         rc = -ETIMEDOUT;
     }
     return rc;
+}
+
+void tmbi_job_leave(struct tmbi_region *region, uint32_t slot, uint32_t job)
+{
+    atomic_store_explicit(&region->slots[slot].job, 0, memory_order_seq_cst);
+    tmbi_job_reclaim(region, job);
 }

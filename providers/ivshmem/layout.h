@@ -131,10 +131,11 @@ _Static_assert(TMBI_JOBS_MAX <= 1u << TMBI_JOB_INDEX_BITS, "job numbers");
  */
 struct tmbi_job_entry {
     TMBI_SHARED(uint64_t) word;
-    uint32_t size; /* ranks of the whole job */
-    uint32_t reserved0;
+    uint32_t size; /* ranks of the whole job; 0: its processes are launchers */
+    /* Launchers' alone (meeting.h); 0 when the entry is made. */
+    TMBI_SHARED(uint32_t) places; /* ranks there shall be << 16 | that launchers have */
     char name[40];
-    uint64_t reserved1;
+    TMBI_SHARED(uint64_t) failure; /* the first one */
 };
 _Static_assert(sizeof(struct tmbi_job_entry) == 64, "job layout");
 

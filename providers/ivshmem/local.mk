@@ -12,7 +12,10 @@ libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/uio_device.h providers/ivshmem/uio_device.c \
 	providers/ivshmem/doorbell.c \
 	providers/ivshmem/arena.h providers/ivshmem/arena.c providers/ivshmem/memory.c \
-	providers/ivshmem/remote.c providers/ivshmem/call.h providers/ivshmem/call.c
+	providers/ivshmem/remote.c providers/ivshmem/call.h providers/ivshmem/call.c \
+	providers/ivshmem/mailbox.h providers/ivshmem/mailbox.c \
+	providers/ivshmem/meeting.h providers/ivshmem/meeting_private.h providers/ivshmem/meeting.c \
+	providers/ivshmem/gather.c providers/ivshmem/talk.c
 
 libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/server/server.h providers/ivshmem/server/server.c \

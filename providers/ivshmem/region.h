@@ -83,10 +83,18 @@ void tmbi_slots_gone(struct tmbi_region *region, uint32_t peer_id,
 
 /* ---- jobs (job.c) ---- */
 
+static inline struct tmbi_job_entry *tmbi_job_entry(const struct tmbi_region *region,
+                                                    uint32_t job)
+{
+    return &region->jobs[(job & ((1u << TMBI_JOB_INDEX_BITS) - 1)) % region->job_count];
+}
+
 /* Join the job `name` as the process of `slot`: find or make its entry. Sets the slot's
  * job and rank. -EINVAL: exists with another size; -ENOSPC: table full; -ETIMEDOUT. */
 int tmbi_job_join(struct tmbi_region *region, uint32_t slot, const char *name,
                   uint32_t size, int32_t rank, int64_t deadline, uint32_t *job);
+/* The other way round: the process of `slot` is in no job any more. */
+void tmbi_job_leave(struct tmbi_region *region, uint32_t slot, uint32_t job);
 /* End a job if no LIVE slot names it: free its pages, its LEFT and DEAD slots, its
  * entry. Safe against ranks that join at the same moment (they retry), against being
  * called by several, and against a caller that dies half-way (next caller finishes). */
