@@ -115,10 +115,10 @@ void tmbi_slot_die(struct tmbi_device *device, struct tmbi_slot *slot);
 void tmbi_slot_sweep(struct tmbi_device *device);
 void tmbi_doorbell_ring(struct tmbi_device *device, u32 bell);
 
-/* owner.c; all but the first with the device's lock held */
+/* owner.c. To end is to die, if the slot is LIVE; with the device's lock held. */
 int tmbi_owner_register(struct tmbi_device *device, u32 slot_index);
+int tmbi_owner_leave(struct tmbi_device *device);
 void tmbi_owner_end(struct tmbi_mapping *mapping);
-void tmbi_owner_beat_queue(struct tmbi_device *device);
 void tmbi_owner_beat(struct work_struct *work);
 int tmbi_owner_init(void);
 void tmbi_owner_exit(void);

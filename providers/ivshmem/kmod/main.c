@@ -41,6 +41,8 @@ static int vector_write(struct uio_info *info, s32 word)
 	if (low & TMBI_UIO_OWN) {
 		if (low != (u32)word)
 			return -EINVAL;
+		if (low == TMBI_UIO_LEAVE)
+			return tmbi_owner_leave(vector->device);
 		return tmbi_owner_register(vector->device, low & ~TMBI_UIO_OWN);
 	}
 	if (!vector->device->registers)

@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 
 #include "device.h"
+#include "shared_atomic.h"
 
 /* Ranks may spin on every CPU: the heart must not wait for one of them to pause. */
 static struct workqueue_struct *beats;
@@ -58,6 +59,11 @@ static void heart_beat(struct tmbi_mapping *mapping)
 	WRITE_ONCE(mapping->slot->heartbeat, mapping->heartbeat);
 }
 
+static void beat_queue(struct tmbi_device *device)
+{
+	queue_delayed_work(beats, &device->beat, msecs_to_jiffies(TMBI_BEAT_MS));
+}
+
 static int slot_own(struct tmbi_mapping *mapping, struct tmbi_slot *slot, u32 index)
 {
 	struct tmbi_device *device = mapping->device;
@@ -72,7 +78,7 @@ static int slot_own(struct tmbi_mapping *mapping, struct tmbi_slot *slot, u32 in
 	mapping->epoch = epoch;
 	mapping->heartbeat = READ_ONCE(slot->heartbeat);
 	heart_beat(mapping);
-	tmbi_owner_beat_queue(device);
+	beat_queue(device);
 	return 0;
 }
 
@@ -91,6 +97,24 @@ int tmbi_owner_register(struct tmbi_device *device, u32 slot_index)
 		rc = slot_check(device, &table.slots[slot_index]);
 	if (!rc)
 		rc = slot_own(mapping, &table.slots[slot_index], slot_index);
+	mutex_unlock(&device->lock);
+	return rc;
+}
+
+int tmbi_owner_leave(struct tmbi_device *device)
+{
+	struct tmbi_mapping *mapping;
+	int rc = -ENXIO;
+
+	mutex_lock(&device->lock);
+	mapping = device->gone ? NULL : mapping_find(device);
+	if (mapping && mapping->slot) {
+		if (READ_ONCE(mapping->slot->epoch) == mapping->epoch)
+			tmbi_shared_cas(&mapping->slot->state, TMBI_SLOT_LIVE,
+					TMBI_SLOT_LEFT);
+		mapping->slot = NULL;
+		rc = 0;
+	}
 	mutex_unlock(&device->lock);
 	return rc;
 }
@@ -145,13 +169,8 @@ void tmbi_owner_beat(struct work_struct *work)
 			more |= mapping->slot || mapping->zaps;
 		}
 	if (more)
-		tmbi_owner_beat_queue(device);
+		beat_queue(device);
 	mutex_unlock(&device->lock);
-}
-
-void tmbi_owner_beat_queue(struct tmbi_device *device)
-{
-	queue_delayed_work(beats, &device->beat, msecs_to_jiffies(TMBI_BEAT_MS));
 }
 
 int tmbi_owner_init(void)
