@@ -4,11 +4,14 @@ set datafile separator ','
 set terminal svg size 900,600 font 'sans-serif,14' background 'white' dynamic
 set logscale x 2
 set logscale y
-set format x '%.0s%cB'
+set format y '%g'
+
 set xlabel 'message size'
-set xtics 16
-set grid xtics ytics lc rgb '#dddddd'
-set key outside below maxrows 3 samplen 3
+set xtics ('4 B' 4, '16 B' 16, '64 B' 64, '256 B' 256, '1 KiB' 2**10, '4 KiB' 2**12, \
+    '16 KiB' 2**14, '64 KiB' 2**16, '256 KiB' 2**18, '1 MiB' 2**20)
+set grid xtics ytics lt 1 lc rgb '#cccccc'
+set bmargin 8
+set key at screen 0.5, 0.02 center bottom maxrows 3 samplen 3
 set style data linespoints
 
 of(method, column) = strcol(1) eq method ? column : NaN
@@ -29,6 +32,5 @@ plot for [i=1:5] csv using (of(word(methods, i), $2)):4 lw 2 pt 6 + i \
 set output out.'/bandwidth.svg'
 set title 'From a rank in one guest to a rank in another: bandwidth'
 set ylabel 'MB/s'
-set key outside below
 plot for [i=1:5] csv using (of(word(methods, i), $2)):6 lw 2 pt 6 + i \
     lc rgb colour[i] title title_of(i)

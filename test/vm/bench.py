@@ -27,8 +27,9 @@ def read(path):
             method, size, iters, *times = fields
             rows[method, int(size)].append([int(iters), *map(float, times)])
         elif len(fields) == 11 and (method := PERF.get((fields[0], fields[1]))):
-            size, iters, p50, p99, _, mbps = map(float, fields[3:9])
-            rows[method, int(size)].append([int(iters), p50 / 1e3, p99 / 1e3, mbps])
+            size, iters = int(fields[3]), int(fields[4])
+            p50, p99 = float(fields[5]) / 1e3, float(fields[6]) / 1e3
+            rows[method, size].append([iters, p50, p99, float(f"{size / p50:.4g}")])
     return rows, waiting
 
 
@@ -41,7 +42,8 @@ def write(best, path):
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["method", "bytes", "iters", "p50_us", "p99_us", "MBps"])
         for method, size in sorted(best, key=lambda key: (METHODS.index(key[0]), key[1])):
-            out.writerow([method, size, *best[method, size]])
+            iters, *values = best[method, size]
+            out.writerow([method, size, iters, *(f"{value:.6g}" for value in values)])
 
 
 def human(us):

@@ -73,7 +73,7 @@ static inline void bench_report(const struct bench *bench, long bytes, long iter
     qsort(bench->us, (size_t)iters, sizeof(*bench->us), bench_compare);
     p50 = bench->us[iters / 2];
     p99 = bench->us[(iters - 1) * 99 / 100];
-    printf("%s,%ld,%ld,%.3f,%.3f,%.3f\n", bench->method, bytes, iters, p50, p99,
+    printf("%s,%ld,%ld,%.3f,%.3f,%.4g\n", bench->method, bytes, iters, p50, p99,
            (double)bytes / p50);
     fflush(stdout);
 }
