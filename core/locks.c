@@ -125,7 +125,20 @@ struct lock_wait {
     enum tmb_lock_mode mode;
     bool announced;
     enum tmbi_lock_step step;
+    bool outcast; /* others have declared us dead: none of them would let us in */
+    uint64_t mortality;
 };
+
+/* Looks when somebody died, and the first time. */
+static bool self_dead(struct lock_wait *wait)
+{
+    uint64_t mortality = tmbi_mortality_key() + 1;
+
+    if (mortality != wait->mortality)
+        wait->outcast = tmbi_rank_state(tmbi_context.bootstrap.job.rank) == TMB_PEER_DEAD;
+    wait->mortality = mortality;
+    return wait->outcast;
+}
 
 static bool lock_ready(void *arg)
 {
@@ -135,7 +148,7 @@ static bool lock_ready(void *arg)
         wait->step = tmbi_lock_step_exclusive(&wait->view, &wait->announced);
     else
         wait->step = tmbi_lock_step_shared(&wait->view, &wait->announced);
-    return wait->step != TMBI_LOCK_WAIT;
+    return wait->step != TMBI_LOCK_WAIT || self_dead(wait);
 }
 
 static bool withdraw(struct lock_wait *wait)
@@ -145,17 +158,24 @@ static bool withdraw(struct lock_wait *wait)
     return tmbi_lock_withdraw_shared(&wait->view);
 }
 
-/* 0, -EOWNERDEAD (held), -ETIMEDOUT. */
+/* Whether that ended without the lock. */
+static bool give_up(struct lock_wait *wait, int64_t deadline, bool test)
+{
+    bool late = test || tmbi_wait_until(TMBI_LINE_WAIT, lock_ready, wait, deadline);
+
+    return (late || wait->step == TMBI_LOCK_WAIT) && !withdraw(wait);
+}
+
+/* 0, -EOWNERDEAD (held), -ETIMEDOUT, -EHOSTDOWN. */
 static int acquire(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
                    int64_t deadline, bool test)
 {
     struct lock_wait wait = {.view = view_of(win, rank), .mode = mode};
 
-    if (!lock_ready(&wait)) {
+    if (!lock_ready(&wait) || wait.outcast) {
         tmbi_count(lock_waits);
-        if ((test || tmbi_wait_until(TMBI_LINE_WAIT, lock_ready, &wait, deadline)) &&
-            !withdraw(&wait))
-            return -ETIMEDOUT;
+        if (give_up(&wait, deadline, test))
+            return wait.outcast ? -EHOSTDOWN : -ETIMEDOUT;
         if (wait.step == TMBI_LOCK_WAIT)
             lock_ready(&wait); /* got it while withdrawing: held or broken? */
     }
@@ -207,7 +227,7 @@ static int lock(tmb_win *win, int rank, enum tmb_lock_mode mode, int64_t deadlin
         return rc;
     rc = acquire(win, rank, mode, deadline, test);
     threads_lock(win);
-    hold_end(win, rank, mode, rc != -ETIMEDOUT, rc == -EOWNERDEAD);
+    hold_end(win, rank, mode, rc == 0 || rc == -EOWNERDEAD, rc == -EOWNERDEAD);
     threads_unlock(win);
     return rc;
 }

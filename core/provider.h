@@ -56,6 +56,7 @@ struct tmbi_endpoint {
     const _Atomic uint32_t *deaths; /* grows after a peer's state became DEAD (release;
                                        waits read it with acquire) */
     size_t call_bytes;              /* the most payload of one call() */
+    uint32_t caps;                  /* what it can do as it was opened: of ops->caps */
 };
 
 /* Memory of this process that peers can reach. Allocated and freed by the provider. */
@@ -83,7 +84,7 @@ struct tmbi_remote {
 
 struct tmbi_provider {
     const char *name;
-    uint32_t caps;
+    uint32_t caps; /* the most that it can do; an endpoint may do less */
     const struct tmbi_env_table *env; /* its variables; core checks and prints them */
 
     /*
@@ -110,7 +111,7 @@ struct tmbi_provider {
     /* Whether a rank is reached: 0, or -EHOSTUNREACH with *why a static sentence. */
     int (*reach)(struct tmbi_endpoint *ep, int rank, const char **why);
 
-    /* enum tmb_peer_state of a reached rank. No system call: waits poll it. */
+    /* enum tmb_peer_state of a reached rank. Waits poll it: few system calls if any. */
     int (*peer_state)(struct tmbi_endpoint *ep, int rank);
 
     /* A reached rank's host (equal under one kernel) and pid; for information. */

@@ -35,7 +35,9 @@ static enum tmbi_mortality scan(const struct tmb_team *team)
 
         if (tmbi_rank_state(rank) != TMB_PEER_DEAD)
             continue;
-        if (!atomic_load_explicit(&tmbi_context.routes[rank].known_dead,
+        /* Who is itself dead to the others has no rest to go on with. */
+        if (rank == tmbi_context.bootstrap.job.rank ||
+            !atomic_load_explicit(&tmbi_context.routes[rank].known_dead,
                                   memory_order_relaxed))
             return TMBI_DEATHS_NEWS;
         found = TMBI_DEATHS_KNOWN;

@@ -166,7 +166,7 @@ no_permission() {
 
 other_layout() {
     fake layout 0 1048576 "${magic}0700000040100000"
-    init_fails "$fake" EPROTO "layout version 7" "knows 1"
+    init_fails "$fake" EPROTO "layout version 7" "knows 2"
 }
 
 other_protocol() {
@@ -180,7 +180,7 @@ garbage_region() {
 }
 
 damaged_region() {
-    fake damaged 0 1048576 "${magic}0100000040100000$(printf 'ff%.0s' {1..80})"
+    fake damaged 0 1048576 "${magic}0200000040100000$(printf 'ff%.0s' {1..80})"
     init_fails "$fake" EPROTO "header does not fit" 1048576
 }
 
@@ -198,6 +198,43 @@ listener.listen()
 time.sleep(300)' "$work/silent"
     await listens "$work/silent"
     TMB_INIT_TIMEOUT=300ms init_fails "$work/silent" ETIMEDOUT "$work/silent" "said nothing"
+}
+
+# ---- plain memory ----
+
+device_fails() { # DEVICE ERRNO TEXT...
+    TMB_IVSHMEM_DEVICE=$1 try "$program" init
+    is code "$code" 0
+    is errno "$(cat "$work/out")" "$2"
+    error "${@:3}"
+    nothing_left
+}
+
+plain_no_file() {
+    device_fails "plain:$work/none" ENOENT "$work/none" "truncate"
+}
+
+plain_no_region() {
+    truncate -s 4096 "$work/plain"
+    device_fails "plain:$work/plain" EINVAL "$work/plain" "too small"
+    truncate -s 3M "$work/plain"
+    device_fails "plain:$work/plain" EPROTO 3145728 "power of two"
+    printf 'a5%.0s' {1..100} >"$work/plain"
+    truncate -s 2M "$work/plain"
+    device_fails "plain:$work/plain" EPROTO "$work/plain" "byte 0" "left alone"
+    is "first byte" "$(head -c 1 "$work/plain")" a
+    device_fails "plain:$work" EISDIR "$work"
+}
+
+# This machine is a host, or else a guest without the module.
+no_device() {
+    device_fails uio ENOENT "TMB_IVSHMEM_DEVICE=uio"
+    device_fails ffff:ff:1f.7 ENOENT "TMB_IVSHMEM_DEVICE=ffff:ff:1f.7" "no such"
+    device_fails plain:ffff:ff:1f.7 ENOENT "no such"
+}
+
+device_and_server() {
+    TMB_SERVER=$real device_fails "plain:$work/plain" EINVAL "one region"
 }
 
 # Where a server can't listen.
@@ -403,6 +440,10 @@ check garbage-region garbage_region
 check damaged-region damaged_region
 check small-region small_region
 check silent-server silent_server
+check plain-no-file plain_no_file
+check plain-no-region plain_no_region
+check no-device no_device
+check device-and-server device_and_server
 check taken-socket taken_socket
 check small-sizes small_sizes
 check no-ranks no_ranks

@@ -8,7 +8,9 @@ set -euo pipefail
 build=${BUILD:-build}
 tombolo=${TOMBOLO:-$build/tombolo}
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+region=$(mktemp -p /dev/shm region-XXXXXX) # what ranks share without a server
+truncate -s 256M "$region"
+trap 'rm -f "$log" "$region"' EXIT
 
 # Run it; each of its cases counts here, named with its configuration.
 suite() { # CONFIGURATION RANKS ENVIRONMENT...
@@ -43,7 +45,7 @@ quiet() {
     [ "$status" -eq 0 ] || fail "quiet ends well" "exit code $status"
 }
 
-cases=() options=()
+cases=() options=() plain=TMB_IVSHMEM_DEVICE=plain:$region
 case ${VARIANT:-gcc} in
 gcc)
     suite "1 rank" 1
@@ -58,6 +60,10 @@ gcc)
     suite "4 ranks, by the agent" 4 TMB_IVSHMEM_CMA=off
     options=(--vectors 1)
     suite "3 ranks, one doorbell for all" 3 TMB_SPIN=0 TMB_IVSHMEM_CMA=off
+    options=()
+    suite "2 ranks, by plain memory" 2 "$plain"
+    suite "4 ranks, by plain memory" 4 "$plain" TMB_IVSHMEM_CMA=off
+    suite "3 ranks, by plain memory, no spinning" 3 "$plain" TMB_SPIN=0
     quiet
     ;;
 valgrind | arm64)
@@ -71,6 +77,7 @@ valgrind | arm64)
     suite "1 rank" 1
     suite "2 ranks" 2
     suite "4 ranks, no spinning, by the agent" 4 TMB_SPIN=0 TMB_IVSHMEM_CMA=off
+    suite "2 ranks, by plain memory" 2 "$plain"
     ;;
 esac
 finish

@@ -10,8 +10,8 @@ build=$(realpath "${BUILD:-$here/../build}")
 tombolo=$(realpath "${TOMBOLO:-$build/tombolo}")
 seed=${FAULT_SEED:-$((RANDOM % 10000))}
 work=$(mktemp -d)
-server=''
-trap 'end_server; rm -rf "$work"' EXIT
+server='' region=''
+trap 'end_server; plain_end; rm -rf "$work"' EXIT
 
 killed=137
 
@@ -81,6 +81,42 @@ done
 export TMB_OP_TIMEOUT=500ms TMB_IVSHMEM_CMA=off
 check "stopped under calls" ranks 4 0 routes stopped
 unset TMB_OP_TIMEOUT TMB_IVSHMEM_CMA
+
+# ---- no server ----
+
+# Memory alone: nobody but the ranks themselves sees an end.
+plain_start() { # SIZE
+    region=$(mktemp -p /dev/shm region-XXXXXX)
+    truncate -s "$1" "$region"
+    export TMB_IVSHMEM_DEVICE=plain:$region
+}
+
+plain_end() {
+    [ -z "$region" ] || rm -f "$region"
+    unset TMB_IVSHMEM_DEVICE
+    region=''
+}
+
+plain_start 64M
+for case in holder reader writer_waits all target; do
+    check "plain lock: $case" ranks 4 $killed locks $case
+done
+for case in wait tmb_barrier tmb_allgather tmb_win_alloc win_free finalize all_but_one; do
+    check "plain wait: $case" ranks 5 $killed waits $case
+done
+for ((i = 0; i < 5; i++)); do
+    check "plain: killed at any moment, seed $((seed + i))" ranks 4 $killed chaos $((seed + i))
+done
+for end in well one all open well all well; do
+    code=$killed
+    [[ $end != [wo]* || $end = one ]] || code=0
+    check "plain: most of the region, $end" ranks 3 $code jobs fill 40000000 $end
+done
+export TMB_IVSHMEM_HEARTBEAT=2s
+check "plain: paused for less than the limit" ranks 3 0 pauses short
+check "plain: paused for longer" ranks 3 0 pauses long
+unset TMB_IVSHMEM_HEARTBEAT
+plain_end
 
 # ---- one server, many jobs ----
 

@@ -19,8 +19,10 @@ install_staged() {
 installed_files() {
     local file
     for file in include/tombolo.h lib/libtombolo.so lib/libtombolo.so.0 \
-        lib/pkgconfig/tombolo.pc bin/tombolo share/man/man1/tombolo.1; do
-        [ -e "$stage/usr/local/$file" ] || { echo "missing: $file" && return 1; }
+        lib/pkgconfig/tombolo.pc bin/tombolo share/man/man1/tombolo.1 \
+        src/tombolo-uio-*/dkms.conf lib/udev/rules.d/60-tombolo.rules; do
+        compgen -G "$stage/usr/local/$file" >/dev/null ||
+            { echo "missing: $file" && return 1; }
     done
     ! find "$stage" -name '*.la' -o -name '*.a' | grep -v '/libtombolo\.la$'
 }

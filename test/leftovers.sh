@@ -7,11 +7,13 @@ cd "$(dirname "$0")/.."
 . test/report.sh
 
 processes() {
-    local found=0 process name
+    local found=0 process name line
     for process in /proc/[0-9]*; do
         name=$(readlink "$process/exe") || continue
-        [[ $name == "$PWD"/build/test/* ]] || continue
-        echo "${process#/proc/}: $(tr '\0' ' ' <"$process/cmdline")"
+        line=$(tr '\0' ' ' <"$process/cmdline")
+        [[ $name == "$PWD"/build/test/* || $name == */qemu-* && $line == *"$TMPDIR"* ]] ||
+            continue
+        echo "${process#/proc/}: $line"
         found=1
     done
     return "$found"

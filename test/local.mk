@@ -7,6 +7,10 @@ bad_input_SOURCES = test/bad_input.c
 bad_input_LDADD = libtombolo.la
 bad_calls_SOURCES = test/bad_calls.c
 bad_calls_LDADD = libtombolo.la
+# Runs in a guest.
+noinst_PROGRAMS += kmod_check
+kmod_check_SOURCES = test/vm/guest/kmod.h test/vm/guest/kmod.c test/vm/guest/kmod_check.c \
+	test/vm/guest/kmod_map.c test/vm/guest/kmod_owner.c test/vm/guest/kmod_life.c
 if HAVE_CMOCKA
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 # Core and providers call each other: one archive of both.
@@ -54,6 +58,18 @@ test_unit_slot_job_test_LDADD = $(unit_libs)
 test_unit_server_slot_test_SOURCES = test/unit/server_slot_test.c
 test_unit_server_slot_test_CFLAGS = $(unit_cflags)
 test_unit_server_slot_test_LDADD = $(unit_libs)
+
+unit_tests += test/unit/meeting_test
+test_unit_meeting_test_SOURCES = test/unit/meeting_test.c
+test_unit_meeting_test_CFLAGS = $(unit_cflags)
+test_unit_meeting_test_LDADD = $(unit_libs)
+unit_tests += test/unit/heartbeat_test test/unit/form_test
+test_unit_form_test_SOURCES = test/unit/form_test.c
+test_unit_form_test_CFLAGS = $(unit_cflags)
+test_unit_form_test_LDADD = $(unit_libs)
+test_unit_heartbeat_test_SOURCES = test/unit/heartbeat_test.c
+test_unit_heartbeat_test_CFLAGS = $(unit_cflags)
+test_unit_heartbeat_test_LDADD = $(unit_libs)
 
 unit_tests += test/unit/budget_test
 test_unit_budget_test_SOURCES = test/unit/budget_test.c

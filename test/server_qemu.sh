@@ -122,7 +122,7 @@ region = mmap.mmap(fds[0], 0)
 slots, = struct.unpack_from("<Q", region, 40)
 count, = struct.unpack_from("<I", region, 72)
 live = [s for s in (struct.unpack_from("<IIIIiIq", region, slots + i * 256)
-                    for i in range(count)) if s[0] == 2]
+                    for i in range(count)) if s[0] & 255 == 2]
 print(*sorted(str(s[6]) for s in live), sep="\n")
 END
 

@@ -22,7 +22,7 @@ mapfile -t scripts < <(find autogen.sh .ci "${directories[@]}" \
     -type f \( -name '*.sh' -o -perm /u+x \) | sort)
 mapfile -t sources < <(find autogen.sh configure.ac Makefile.am .ci .clang-format \
     "${directories[@]}" -type f \
-    ! -path '*/corpus/*' ! -name '*.md' ! -name '*.in' ! -name '.*.swp' | sort)
+    ! -path '*/corpus/*' ! -name '*.md' ! -name '*.in' ! -name '.*.swp' ! -name COPYING | sort)
 
 each_licensed() {
     ! grep -L 'SPDX-License-Identifier: ' "${sources[@]}" | grep .

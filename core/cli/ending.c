@@ -173,17 +173,20 @@ int64_t tmbi_ending_deadline(const struct tmbi_launch *launch)
 static void overdue_job(struct tmbi_launch *launch)
 {
     tmbi_cli_say(
-        "the job takes longer than its %.1f s: ending its %d ranks that are left",
-        (double)launch->options->timeout_ns / 1e9, launch->alive);
+        "the job takes longer than its %.1f s: ending its %d ranks that are left%s",
+        (double)launch->options->timeout_ns / 1e9, launch->alive,
+        launch->machines.meeting ? " here" : "");
     tmbi_ending_force(launch, EXIT_TIMEOUT, TERM_PATIENCE);
 }
 
 static void overdue_stage(struct tmbi_launch *launch)
 {
-    if (launch->stage == TMBI_STAGE_GRACE) {
-        tmbi_cli_say("ending the %d ranks that are left %.1f s after rank %d failed",
-                     launch->alive, (double)launch->options->grace_ns / 1e9,
-                     launch->first_failed);
+    if (launch->stage == TMBI_STAGE_GRACE && !launch->alive) {
+        launch->stage_deadline = TMBI_NEVER; /* the ranks of others have their own */
+    } else if (launch->stage == TMBI_STAGE_GRACE) {
+        tmbi_cli_say("ending the %d ranks that are left%s %.1f s after rank %d failed",
+                     launch->alive, launch->machines.meeting ? " here" : "",
+                     (double)launch->options->grace_ns / 1e9, launch->first_failed);
         terminate(launch, TERM_PATIENCE);
     } else {
         kill_all(launch);

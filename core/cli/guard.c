@@ -12,7 +12,8 @@
 #define SWEEPS 50
 
 struct sweep {
-    const char *entry; /* of the environment: TMB_JOB=..., which is unique */
+    const char *job; /* its name, which is unique */
+    int first, ranks;
     int found;
 };
 
@@ -43,39 +44,50 @@ static char *environment_read(pid_t pid, size_t *bytes)
     return text;
 }
 
+/* The value of a variable in an environment, or "". */
+static const char *environment_find(const char *text, size_t bytes, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (size_t at = 0; at < bytes; at += strlen(text + at) + 1)
+        if (!strncmp(text + at, name, length) && text[at + length] == '=')
+            return text + at + length + 1;
+    return "";
+}
+
+/* Our ranks, and what they have started: another launcher of the job may be at work on
+ * this machine. */
 static void sweep_process(void *arg, pid_t pid)
 {
     struct sweep *sweep = arg;
-    size_t bytes, length = strlen(sweep->entry) + 1;
+    size_t bytes;
     char *text = environment_read(pid, &bytes);
+    int rank;
 
-    for (size_t at = 0; text && at + length <= bytes; at += strlen(text + at) + 1) {
-        if (!memcmp(text + at, sweep->entry, length)) {
-            kill(pid, SIGKILL);
-            sweep->found++;
-            break;
-        }
+    if (!text)
+        return;
+    rank = atoi(environment_find(text, bytes, "TMB_RANK")) - sweep->first;
+    if (rank >= 0 && rank < sweep->ranks &&
+        !strcmp(environment_find(text, bytes, "TMB_JOB"), sweep->job)) {
+        kill(pid, SIGKILL);
+        sweep->found++;
     }
     free(text);
 }
 
-static void guard_clean(const char *job, const struct tmbi_embedded *server)
+static void guard_clean(struct sweep *sweep, const struct tmbi_embedded *server)
 {
-    char entry[64];
-    struct sweep sweep = {.entry = entry};
-
-    snprintf(entry, sizeof entry, "TMB_JOB=%s", job);
     for (int i = 0; i < SWEEPS; i++) {
-        sweep.found = 0;
-        tmbi_process_each(sweep_process, &sweep);
-        if (!sweep.found)
+        sweep->found = 0;
+        tmbi_process_each(sweep_process, sweep);
+        if (!sweep->found)
             break;
         usleep(20000);
     }
     tmbi_embedded_remove(server);
 }
 
-static void guard_run(int fd, const char *job, const struct tmbi_embedded *server)
+static void guard_run(int fd, struct sweep *sweep, const struct tmbi_embedded *server)
 {
     sigset_t all;
     char byte;
@@ -92,13 +104,14 @@ static void guard_run(int fd, const char *job, const struct tmbi_embedded *serve
         got = read(fd, &byte, 1);
     while (got < 0 && errno == EINTR);
     if (got == 0)
-        guard_clean(job, server);
+        guard_clean(sweep, server);
     _exit(0);
 }
 
-int tmbi_guard_start(struct tmbi_guard *guard, const char *job,
+int tmbi_guard_start(struct tmbi_guard *guard, const char *job, int first, int ranks,
                      const struct tmbi_embedded *server)
 {
+    struct sweep sweep = {.job = job, .first = first, .ranks = ranks};
     int life[2], rc = 0;
 
     if (pipe2(life, O_CLOEXEC))
@@ -106,7 +119,7 @@ int tmbi_guard_start(struct tmbi_guard *guard, const char *job,
     guard->pid = fork();
     if (guard->pid == 0) {
         close(life[1]);
-        guard_run(life[0], job, server);
+        guard_run(life[0], &sweep, server);
     }
     if (guard->pid < 0) {
         rc = -errno;

@@ -12,7 +12,8 @@ struct tmbi_guard {
     int fd; /* open as long as the launcher lives */
 };
 
-int tmbi_guard_start(struct tmbi_guard *guard, const char *job,
+/* Of the job's ranks, `ranks` from `first` on are ours. */
+int tmbi_guard_start(struct tmbi_guard *guard, const char *job, int first, int ranks,
                      const struct tmbi_embedded *server);
 
 /* Everything has been cleaned up. */

@@ -283,9 +283,9 @@ static int server_start(struct tmbi_launch *launch)
 {
     const struct tmbi_launch_options *options = launch->options;
     uint32_t clients = (uint32_t)options->ranks + SPARE_CLIENTS;
-    const char *server = getenv("TMB_SERVER");
+    const char *server = getenv("TMB_SERVER"), *device = getenv("TMB_IVSHMEM_DEVICE");
 
-    if (options->job || options->server || (server && *server))
+    if (options->job || options->server || (server && *server) || (device && *device))
         return 0;
     return tmbi_embedded_start(&launch->server, &launch->origin, options->region_bytes,
                                options->vectors,
@@ -328,7 +328,8 @@ int tmbi_launch(const struct tmbi_launch_options *options)
     launch.exit_code = tmbi_machines_open(&launch);
     if (launch.exit_code || server_start(&launch))
         return launch.exit_code ? launch.exit_code : 1;
-    rc = tmbi_guard_start(&launch.guard, launch.job, &launch.server);
+    rc = tmbi_guard_start(&launch.guard, launch.job, launch.first, options->ranks,
+                          &launch.server);
     if (rc)
         goto stop_server;
     rc = launch_open(&launch);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 bin_PROGRAMS += tombolo
-tombolo_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-tombolo_LDADD = libtombolo.la $(JANSSON_LIBS)
+tombolo_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
+tombolo_LDADD = libtombolo.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)
 tombolo_SOURCES = core/cli/cli.h core/cli/main.c \
 	core/cli/info.h core/cli/info.c core/cli/info_json.c \
 	core/cli/run.c core/cli/launch.h core/cli/launch.c core/cli/ending.c \
@@ -9,7 +9,7 @@ tombolo_SOURCES = core/cli/cli.h core/cli/main.c \
 	core/cli/loop.h core/cli/loop.c core/cli/process.h core/cli/process.c \
 	core/cli/hub.h core/cli/hub.c core/cli/output.h core/cli/output.c \
 	core/cli/embedded.h core/cli/embedded.c core/cli/guard.h core/cli/guard.c \
-	core/cli/server.c \
+	core/cli/server.c core/cli/keeper.h core/cli/keeper.c \
 	core/cli/perf/perf.h core/cli/perf/perf.c core/cli/perf/sample.c \
 	core/cli/perf/report.c core/cli/perf/target.c core/cli/perf/limit.c \
 	core/cli/perf/transfer.c core/cli/perf/sync.c core/cli/perf/handoff.c

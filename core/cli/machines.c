@@ -74,6 +74,19 @@ static int name_collect(struct tmbi_launch *launch)
     return rc;
 }
 
+static int name_take(struct tmbi_launch *launch, const char *name)
+{
+    size_t length = sizeof launch->job - 1;
+
+    if (strspn(name, "0123456789abcdef") != length || name[length]) {
+        tmbi_cli_say("job %s: the launcher of rank 0 sent garbage for the ranks' TMB_JOB",
+                     launch->options->job);
+        return -EPROTO;
+    }
+    memcpy(launch->job, name, length + 1);
+    return 0;
+}
+
 static int name_agree(struct tmbi_launch *launch, int64_t deadline)
 {
     size_t bytes = sizeof launch->job;
@@ -90,7 +103,7 @@ static int name_agree(struct tmbi_launch *launch, int64_t deadline)
     if (!rc)
         rc = await(launch, name_collect, deadline);
     if (!rc)
-        snprintf(launch->job, bytes, "%.*s", (int)bytes - 1, all);
+        rc = name_take(launch, all);
     launch->machines.parts = NULL;
     free(all);
     return rc;
@@ -149,6 +162,9 @@ int tmbi_machines_open(struct tmbi_launch *launch)
     if (rc == -EINTR)
         tmbi_cli_say("job %s: signal %d came before its ranks had", launch->options->job,
                      launch->last_signal);
+    if (rc == -ENOMEM)
+        tmbi_cli_say("job %s: no memory for meeting the other launchers",
+                     launch->options->job);
     tmbi_machines_close(launch);
     return rc == -EINTR ? 128 + launch->last_signal : 1;
 }

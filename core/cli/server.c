@@ -8,6 +8,7 @@
 #include "../env.h"
 #include "../log.h"
 #include "cli.h"
+#include "keeper.h"
 
 enum option_key { KEY_HUGEPAGES = 256, KEY_NUMA, KEY_CLIENTS };
 
@@ -107,5 +108,8 @@ int tmbi_cli_server(int argc, char **argv)
     if (tmbi_env_load(&tmbi_core_env, &config))
         return TMBI_EXIT_USAGE;
     tmbi_log_set_level((enum tmbi_log_level)config.log);
-    return tmbi_server_run(&options) ? 1 : 0;
+    options.keeper = tmbi_keeper_open();
+    int rc = tmbi_server_run(&options);
+    tmbi_keeper_close();
+    return rc ? 1 : 0;
 }

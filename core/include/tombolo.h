@@ -130,7 +130,9 @@ enum tmb_peer_state {
  * The state of a rank of the job. A death is reported by -EHOSTDOWN from every
  * wait and collective of a team that the dead rank belongs to, until the caller
  * has asked for that rank's state here and so knows; waits then go on with the
- * rest, and only collectives, which can't, keep failing.
+ * rest, and only collectives, which can't, keep failing. A rank whose machine was stopped
+ * for too long is declared dead by the others, finds itself dead, and can only end: its
+ * waits fail from then on.
  * @param rank   rank in the job.
  * @param state  one of enum tmb_peer_state.
  * @retval 0
@@ -564,7 +566,8 @@ enum tmb_lock_mode { TMB_LOCK_SHARED = 0, TMB_LOCK_EXCLUSIVE = 1 };
  *                     Until then every new holder gets this.
  * @retval -ETIMEDOUT  not held; with time-out 0, it was not free.
  * @retval -EDEADLK    the calling thread holds it.
- * @retval -EHOSTDOWN  the target is dead and its lock can't be reached.
+ * @retval -EHOSTDOWN  the target is dead and its lock can't be reached; or the others
+ * have declared the caller dead, and it would wait for ever.
  */
 TMB_API int tmb_lock(tmb_win *win, int rank, enum tmb_lock_mode mode, int64_t timeout_ns);
 /**

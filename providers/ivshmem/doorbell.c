@@ -8,8 +8,7 @@
  * 4.7 us with a bare blocking read, 5.8 us this way and 6.6 us with ppoll and read; on
  * two cores all three are within the noise of the wake-up itself.
  *
- * The sets watch the server's socket as well. When the server goes, nobody reports deaths
- * any more: peers under our kernel are then watched by pidfd.
+ * The sets watch the server's socket as well, and see when it goes (deaths.c).
  */
 #include "ivshmem.h"
 
@@ -17,10 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../../core/include/tombolo.h"
+#include "../../core/clock.h"
 #include "../../core/log.h"
 #include "../../core/stats.h"
 
@@ -29,6 +27,11 @@
 #define EVENT_SERVER (UINT64_MAX - 1)
 
 #define EVENTS_AT_ONCE 4
+
+/* How long who can't be rung sleeps between looks, at first and at last: the latter costs
+ * less than one percent of a CPU. */
+#define POLL_FIRST_NS 20000
+#define POLL_LAST_NS  2000000
 
 static int watch(struct tmbi_ivshmem *iv, uint32_t line, int fd, uint64_t what)
 {
@@ -42,7 +45,9 @@ static int line_open(struct tmbi_ivshmem *iv, uint32_t line)
     iv->epoll[line] = epoll_create1(EPOLL_CLOEXEC);
     if (iv->epoll[line] < 0)
         return -errno;
-    int status = watch(iv, line, iv->way->bell[line], EVENT_BELL);
+    int status = 0;
+    if (iv->way->bell[line] >= 0)
+        status = watch(iv, line, iv->way->bell[line], EVENT_BELL);
     if (!status && iv->way->watched >= 0)
         status = watch(iv, line, iv->way->watched, EVENT_SERVER);
     return status;
@@ -72,63 +77,40 @@ void tmbi_ivshmem_bells_close(struct tmbi_ivshmem *iv)
             close(iv->epoll[line]);
 }
 
+void tmbi_ivshmem_bells_watch(struct tmbi_ivshmem *iv, int pidfd, int rank)
+{
+    for (uint32_t line = 0; line < TMBI_LINES; line++)
+        watch(iv, line, pidfd, (uint64_t)rank);
+}
+
 void tmbi_ivshmem_ring(struct tmbi_endpoint *ep, int rank, enum tmbi_line line)
 {
     struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
+    uint32_t doorbell = iv->ranks[rank].doorbell[line];
 
     tmbi_count(doorbells_rung);
-    iv->way->ops->ring(iv->way, iv->ranks[rank].doorbell[line]);
+    /* Otherwise it sees by itself that `armed` was taken, which is as good as a ring. */
+    if (doorbell != TMBI_DOORBELL_NONE)
+        iv->way->ops->ring(iv->way, doorbell);
 }
 
-/* ---- deaths, when there is no server to tell of them ---- */
-
-/* Several ranks see one death; the first to enter it in the region tells the others,
- * which may have looked a moment too early. */
-static void rank_died(struct tmbi_ivshmem *iv, int rank)
-{
-    const struct tmbi_rank *peer = &iv->ranks[rank];
-
-    if (!tmbi_slot_gone(iv->region, peer->slot_index, peer->epoch))
-        return;
-    for (int i = 0; i < iv->head.job->size; i++)
-        if (!iv->ranks[i].unreachable)
-            tmbi_wake(&iv->head, i, TMBI_LINE_WAIT);
-}
-
-static void rank_watch(struct tmbi_ivshmem *iv, int rank)
-{
-    struct tmbi_rank *peer = &iv->ranks[rank];
-
-    peer->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)peer->pid, 0);
-    if (peer->pidfd < 0 && errno == ESRCH) {
-        rank_died(iv, rank);
-        return;
-    }
-    for (uint32_t line = 0; peer->pidfd >= 0 && line < TMBI_LINES; line++)
-        watch(iv, line, peer->pidfd, (uint64_t)rank);
-}
+/* ---- sleeping ---- */
 
 static void server_lost(struct tmbi_ivshmem *iv)
 {
     tmbi_warn("%s has gone: the job goes on, but nobody can join any more, and the "
-              "death of ranks in other machines goes unnoticed",
+              "death of ranks in other machines is noticed by their heartbeats alone",
               iv->way->name);
-    for (int rank = 0; rank < iv->head.job->size; rank++)
-        if (rank != iv->head.job->rank && !iv->ranks[rank].unreachable &&
-            iv->ranks[rank].host == iv->host_hash &&
-            tmbi_ivshmem_peer_state(&iv->head, rank) == TMB_PEER_ALIVE)
-            rank_watch(iv, rank);
+    tmbi_ivshmem_processes_watch(iv);
 }
 
 static void event_take(struct tmbi_ivshmem *iv, uint64_t what)
 {
     if (what != EVENT_SERVER)
-        rank_died(iv, (int)what);
+        tmbi_ivshmem_died(iv, (int)what);
     else if (iv->way->ops->lost(iv->way))
         server_lost(iv);
 }
-
-/* ---- sleeping ---- */
 
 /* epoll_pwait2 came with Linux 5.11, and emulators have none: then a sleep is rounded up
  * to milliseconds. */
@@ -147,18 +129,47 @@ static int events_wait(int epoll, struct epoll_event *events, int64_t timeout_ns
                       (int)((timeout_ns + 999999) / 1000000));
 }
 
-int tmbi_ivshmem_sleep(struct tmbi_endpoint *ep, enum tmbi_line line, int64_t timeout_ns)
+/* Sleep on what there is to hear; whether the doorbell was heard. */
+static bool events_take(struct tmbi_ivshmem *iv, enum tmbi_line line, int64_t timeout_ns)
 {
-    struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
     struct epoll_event events[EVENTS_AT_ONCE];
-    int rung = 0;
+    bool rung = false;
 
     int count = events_wait(iv->epoll[line], events, timeout_ns);
     for (int i = 0; i < count; i++) {
         if (events[i].data.u64 == EVENT_BELL)
-            rung = 1;
+            rung = true;
         else
             event_take(iv, events[i].data.u64);
     }
+    return rung;
+}
+
+/* Not all who wake us can ring: look ever less often whether one has tried, by taking
+ * `armed`, or somebody has died. */
+static bool poll_until(struct tmbi_ivshmem *iv, enum tmbi_line line, int64_t timeout_ns)
+{
+    const struct tmbi_wake_slot *own = &iv->region->slots[iv->way->slot].wake[line];
+    uint32_t deaths = atomic_load_explicit(iv->head.deaths, memory_order_relaxed);
+    int64_t now = tmbi_clock_ns(), end = now + timeout_ns, nap = POLL_FIRST_NS;
+
+    for (; now < end; now = tmbi_clock_ns()) {
+        if (events_take(iv, line, nap < end - now ? nap : end - now) ||
+            /* acquire: partner is the exchange in tmbi_wake_slot_ring() */
+            !atomic_load_explicit(&own->armed, memory_order_acquire) ||
+            atomic_load_explicit(iv->head.deaths, memory_order_acquire) != deaths)
+            return true;
+        nap = nap < POLL_LAST_NS / 2 ? 2 * nap : POLL_LAST_NS;
+    }
+    return false;
+}
+
+int tmbi_ivshmem_sleep(struct tmbi_endpoint *ep, enum tmbi_line line, int64_t timeout_ns)
+{
+    struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
+    bool rung =
+        iv->polls ? poll_until(iv, line, timeout_ns) : events_take(iv, line, timeout_ns);
+
+    tmbi_ivshmem_look(iv, tmbi_clock_ns());
     return rung;
 }

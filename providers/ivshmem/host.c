@@ -226,6 +226,12 @@ static int greeting_read_region(struct tmbi_host *host, int64_t deadline)
         status = tmbi_region_map(&host->way.region, message.fd);
     }
     close(message.fd);
+    if (!status && host->way.region.vectors == 0) {
+        tmbi_error(
+            "server %s: its region was made without a server, and has no doorbells",
+            host->wire.path);
+        status = -EPROTO;
+    }
     if (status)
         return status;
     descriptors_raise(host);

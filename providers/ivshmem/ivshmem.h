@@ -5,13 +5,14 @@
 
 #include "arena.h"
 #include "call.h"
+#include "heartbeat.h"
 #include "way.h"
 
 enum tmbi_cma_choice { TMBI_CMA_AUTO = 0, TMBI_CMA_ON, TMBI_CMA_OFF };
 
 #define TMBI_COOKIE_BYTES 16
 
-/* A rank of the job. All but `cma` and `left` is constant after connect(). */
+/* A rank of the job. All but what is atomic is constant after connect(). */
 struct tmbi_rank {
     const char *unreachable; /* why; NULL: it is reached */
     struct tmbi_slot *slot;
@@ -20,7 +21,7 @@ struct tmbi_rank {
     uint32_t epoch;
     uint32_t id;
     uint32_t doorbell[TMBI_LINES];
-    int pidfd; /* -1, but while we look for deaths by ourselves */
+    _Atomic int pidfd; /* -1, but while we look for deaths by ourselves; relaxed */
     int64_t pid;
     uint64_t host;
     uint64_t cookie_at; /* an address in that process; what lies there: */
@@ -31,7 +32,8 @@ struct tmbi_rank {
 
 struct tmbi_ivshmem_config {
     struct tmbi_way_config way;
-    int cma; /* enum tmbi_cma_choice */
+    int cma;              /* enum tmbi_cma_choice */
+    int64_t heartbeat_ns; /* -1: hearts are not watched */
 };
 
 struct tmbi_ivshmem {
@@ -44,6 +46,10 @@ struct tmbi_ivshmem {
     struct tmbi_rank *ranks; /* of the job; NULL before connect() */
     struct tmbi_calls calls;
     int epoll[TMBI_LINES];
+    bool
+        polls; /* we are not rung by doorbells, or not by all; constant after connect() */
+    struct tmbi_watch watch; /* of the ranks' hearts, from connect() on */
+    bool declared_dead;      /* we, by others; who looks has it */
     uint64_t host_hash;
     uint8_t cookie[TMBI_COOKIE_BYTES]; /* peers read it, to be sure who we are */
 };
@@ -96,7 +102,17 @@ int tmbi_ivshmem_flush(const struct tmbi_remote *remote);
 /* doorbell.c */
 int tmbi_ivshmem_bells_open(struct tmbi_ivshmem *iv);
 void tmbi_ivshmem_bells_close(struct tmbi_ivshmem *iv);
+/* Have sleepers of both lines note a rank's end. */
+void tmbi_ivshmem_bells_watch(struct tmbi_ivshmem *iv, int pidfd, int rank);
 void tmbi_ivshmem_ring(struct tmbi_endpoint *ep, int rank, enum tmbi_line line);
 int tmbi_ivshmem_sleep(struct tmbi_endpoint *ep, enum tmbi_line line, int64_t timeout_ns);
+
+/* deaths.c */
+/* A rank has died: enter it in the region, and tell the others. */
+void tmbi_ivshmem_died(struct tmbi_ivshmem *iv, int rank);
+/* From now on nobody else reports the ends of processes under our kernel. */
+void tmbi_ivshmem_processes_watch(struct tmbi_ivshmem *iv);
+/* Look at the ranks' hearts, if it is time. Any thread. */
+void tmbi_ivshmem_look(struct tmbi_ivshmem *iv, int64_t now);
 
 #endif

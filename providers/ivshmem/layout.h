@@ -10,9 +10,10 @@
  *   page map    page_count * 4 B     who owns each page of the heap
  *   heap        page_count * 16 KiB, page-aligned
  *
- * The server formats the region and writes the header once; `deaths`, slots, jobs and
- * page map change by atomics. A job owns heap pages; a process carves small blocks out
- * of its job's pages by itself (arena.h), keeping the book-keeping in its own memory.
+ * The server formats the region and writes the header once, or where there is none
+ * whoever comes first; `deaths`, slots, jobs and page map change by atomics. A job owns
+ * heap pages; a process carves small blocks out of its job's pages by itself (arena.h),
+ * keeping the book-keeping in its own memory.
  */
 #ifndef TMBI_LAYOUT_H
 #define TMBI_LAYOUT_H
@@ -42,9 +43,13 @@ struct tmbi_region_header {
     uint32_t job_count;
     uint32_t page_count;
     uint32_t page_shift;
-    uint32_t vectors; /* doorbells per peer */
-    uint32_t server_pid;
-    uint8_t reserved0[4096 - 96];
+    uint32_t vectors;    /* doorbells per peer; 0: it was made without a server */
+    uint32_t server_pid; /* or 0 */
+    /* The server's notes for its successor: the next ID to give out, and the first of
+     * which it is not sure that all its clients know. */
+    uint32_t next_id;
+    uint32_t settled_id;
+    uint8_t reserved0[4096 - 104];
     /* On lines of their own: waits poll `deaths`. */
     TMBI_SHARED(uint32_t) deaths; /* slots that became DEAD; partner: endpoint.deaths */
     TMBI_SHARED(uint32_t) job_maker; /* slot + 1 of who makes a job entry now, or 0 */
@@ -77,6 +82,12 @@ enum tmbi_slot_state {
 /* What kind of slot it is; `kind` is written before LIVE. */
 #define TMBI_SLOT_OWN 1u /* claimed by its process, in a machine shared with others */
 
+/* A machine without a peer ID, for there is no server: this and what tells it from other
+ * machines in 23 bits. Its processes hear no doorbell, but look whether they were rung.
+ */
+#define TMBI_PEER_POLLS    0x800000u
+#define TMBI_DOORBELL_NONE 0xffffffffu
+
 /* How often a slot's heartbeat grows, if it ever does. */
 #define TMBI_BEAT_MS 250
 
@@ -103,7 +114,8 @@ struct tmbi_slot {
     TMBI_SHARED(uint64_t) heartbeat; /* 0: it has none */
     TMBI_SHARED(uint64_t) mailbox;   /* a launcher's, by its offset; or 0 */
     uint64_t reserved1;
-    struct tmbi_wake_slot wake[TMBI_LINES]; /* doorbell: peer_id << 16 | vector */
+    struct tmbi_wake_slot wake[TMBI_LINES]; /* doorbell: peer_id << 16 | vector, or
+                                               TMBI_DOORBELL_NONE */
     uint8_t reserved2[64];
 };
 _Static_assert(sizeof(struct tmbi_slot) == 256, "slot layout");

@@ -10,7 +10,10 @@ libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/way.h providers/ivshmem/way.c providers/ivshmem/host.h \
 	providers/ivshmem/host.c providers/ivshmem/host_way.c providers/ivshmem/uio.c \
 	providers/ivshmem/uio_device.h providers/ivshmem/uio_device.c \
-	providers/ivshmem/doorbell.c \
+	providers/ivshmem/pci.h providers/ivshmem/pci.c \
+	providers/ivshmem/claim.h providers/ivshmem/claim.c providers/ivshmem/plain.c \
+	providers/ivshmem/doorbell.c providers/ivshmem/deaths.c \
+	providers/ivshmem/heartbeat.h providers/ivshmem/heartbeat.c \
 	providers/ivshmem/arena.h providers/ivshmem/arena.c providers/ivshmem/memory.c \
 	providers/ivshmem/remote.c providers/ivshmem/call.h providers/ivshmem/call.c \
 	providers/ivshmem/mailbox.h providers/ivshmem/mailbox.c \
@@ -20,7 +23,18 @@ libtmbivshmem_la_SOURCES += \
 libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/server/server.h providers/ivshmem/server/server.c \
 	providers/ivshmem/server/client.h providers/ivshmem/server/client.c \
+	providers/ivshmem/server/serving.h providers/ivshmem/server/clients.c \
+	providers/ivshmem/server/store.h providers/ivshmem/server/store.c \
 	providers/ivshmem/server/listen.h providers/ivshmem/server/listen.c \
 	providers/ivshmem/server/table.h providers/ivshmem/server/table.c \
 	providers/ivshmem/server/memory.h providers/ivshmem/server/memory.c
 dist_man_MANS += providers/ivshmem/man/tombolo-ivshmem.7
+
+systemdsystemunit_DATA = providers/ivshmem/server/tombolo-server@.service
+EXTRA_DIST += providers/ivshmem/server/tombolo-server@.service.in
+CLEANFILES += providers/ivshmem/server/tombolo-server@.service
+providers/ivshmem/server/tombolo-server@.service: \
+		$(srcdir)/providers/ivshmem/server/tombolo-server@.service.in Makefile
+	$(AM_V_GEN)mkdir -p providers/ivshmem/server && \
+		sed 's|@bindir[@]|$(bindir)|' \
+		'$(srcdir)/providers/ivshmem/server/tombolo-server@.service.in' >$@.new && mv $@.new $@

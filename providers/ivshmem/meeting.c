@@ -31,26 +31,36 @@ static int region_error(const struct tmbi_meeting_plan *plan, int status)
     return status;
 }
 
-int tmbi_meeting_open(const struct tmbi_meeting_plan *plan, struct tmbi_meeting **result)
+int tmbi_meeting_start(const struct tmbi_meeting_plan *plan, struct tmbi_way *way,
+                       struct tmbi_meeting **result)
 {
-    const struct tmbi_way_config config = {.server = plan->server,
-                                           .device = plan->device};
     struct tmbi_meeting *meeting = calloc(1, sizeof *meeting);
 
     if (!meeting)
         return -ENOMEM;
-    int status = tmbi_way_open(&config, tmbi_deadline(OPEN_NS), &meeting->way);
-    if (status) {
-        free(meeting);
-        return region_error(plan, status);
-    }
     meeting->plan = *plan;
     snprintf(meeting->name, sizeof meeting->name, "%s", plan->job);
     meeting->plan.job = meeting->name;
-    meeting->region = &meeting->way->region;
+    meeting->way = way;
+    meeting->region = &way->region;
     meeting->host = tmbi_host_identity();
     *result = meeting;
     return 0;
+}
+
+int tmbi_meeting_open(const struct tmbi_meeting_plan *plan, struct tmbi_meeting **result)
+{
+    const struct tmbi_way_config config = {.server = plan->server,
+                                           .device = plan->device};
+    struct tmbi_way *way;
+
+    int status = tmbi_way_open(&config, tmbi_deadline(OPEN_NS), &way);
+    if (status)
+        return region_error(plan, status);
+    status = tmbi_meeting_start(plan, way, result);
+    if (status)
+        tmbi_way_close(way);
+    return status;
 }
 
 /* Whoever leaves last ends the job: its pages and slots are free for others. */

@@ -77,8 +77,8 @@ TMBI_TOOL const struct tmbi_mate *tmbi_meeting_own(const struct tmbi_meeting *me
 /* Begin the next round: `bytes` of each of our ranks. -ENOMEM is logged. */
 TMBI_TOOL int tmbi_meeting_post(struct tmbi_meeting *meeting, const void *parts,
                                 uint32_t bytes);
-/* Put what has come of it from others into `all`, by rank. 0: it is complete. -EAGAIN. -EPROTO: a
- * mate's part is garbage, or of another size (logged). */
+/* Put what has come of it from others into `all`, by rank. 0: it is complete. -EAGAIN:
+ * not yet. -EPROTO: a mate's part is garbage, or of another size (logged). */
 TMBI_TOOL int tmbi_meeting_collect(struct tmbi_meeting *meeting, void *all);
 
 /* Rounds have failed with us for good, because of some ranks ("3, 5-7"). */

@@ -48,6 +48,10 @@ struct tmbi_meeting {
  * have not all come. */
 int tmbi_meeting_find(struct tmbi_meeting *meeting);
 
+/* tmbi_meeting_open() by a way that is open: the meeting's from then on. */
+int tmbi_meeting_start(const struct tmbi_meeting_plan *plan, struct tmbi_way *way,
+                       struct tmbi_meeting **meeting);
+
 /* Ring all mates. */
 void tmbi_meeting_ring(struct tmbi_meeting *meeting);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../core/clock.h"
@@ -24,7 +25,7 @@ struct address {
     uint32_t slot;
     uint8_t uuid[16];
     uint32_t epoch; /* of the slot */
-    uint32_t id;    /* the server's number for the connection */
+    uint32_t id;    /* of the slot: its peer ID */
     uint64_t block; /* region offset of the endpoint block */
     int64_t pid;
     uint64_t host;
@@ -73,7 +74,7 @@ void tmbi_ivshmem_address(struct tmbi_endpoint *ep, uint8_t bytes[TMBI_ADDRESS_B
 static bool address_valid(const struct tmbi_ivshmem *iv, int rank,
                           const struct address *address)
 {
-    if (address->slot >= iv->region->slot_count || address->id >= TMBI_PEER_IDS)
+    if (address->slot >= iv->region->slot_count)
         return false;
     const struct tmbi_slot *slot = &iv->region->slots[address->slot];
     uint64_t block_bytes = tmbi_call_block_bytes(iv->head.job->size);
@@ -85,13 +86,14 @@ static bool address_valid(const struct tmbi_ivshmem *iv, int rank,
            tmbi_region_at(iv->region, address->block, block_bytes);
 }
 
-/* Its doorbells are of its own machine, and the device has them. */
+/* Its doorbells are of its own machine, and the device has them; or there is none. */
 static bool doorbells_take(const struct tmbi_ivshmem *iv, struct tmbi_rank *peer)
 {
     for (uint32_t line = 0; line < TMBI_LINES; line++) {
         uint32_t doorbell =
             __atomic_load_n(&peer->slot->wake[line].doorbell, __ATOMIC_RELAXED);
-        if (doorbell >> 16 != peer->id || (doorbell & 0xffff) >= iv->region->vectors)
+        if (doorbell != TMBI_DOORBELL_NONE &&
+            (doorbell >> 16 != peer->id || (doorbell & 0xffff) >= iv->region->vectors))
             return false;
         peer->doorbell[line] = doorbell;
     }
@@ -166,6 +168,11 @@ static int rank_await(struct tmbi_ivshmem *iv, int rank, int64_t deadline)
     return status ? await_error(iv, rank, status) : 0;
 }
 
+static bool polls(const struct tmbi_rank *peer)
+{
+    return peer->doorbell[TMBI_LINE_WAIT] == TMBI_DOORBELL_NONE;
+}
+
 static int doorbells_collect(struct tmbi_ivshmem *iv, int64_t deadline)
 {
     int size = iv->head.job->size;
@@ -173,7 +180,7 @@ static int doorbells_collect(struct tmbi_ivshmem *iv, int64_t deadline)
     int status = doorbells ? 0 : -ENOMEM;
 
     for (int rank = 0; rank < size && !status; rank++) {
-        if (iv->ranks[rank].unreachable)
+        if (iv->ranks[rank].unreachable || polls(&iv->ranks[rank]))
             continue;
         memcpy(doorbells + count, iv->ranks[rank].doorbell,
                sizeof iv->ranks[rank].doorbell);
@@ -183,6 +190,20 @@ static int doorbells_collect(struct tmbi_ivshmem *iv, int64_t deadline)
     if (!status)
         iv->way->ops->met(iv->way, doorbells, count);
     free(doorbells);
+    return status;
+}
+
+/* All ranks are known: see to what nobody does for us. */
+static int peers_watch(struct tmbi_ivshmem *iv)
+{
+    int size = iv->head.job->size;
+
+    /* Who hears no doorbell rings none either. */
+    for (int rank = 0; rank < size; rank++)
+        iv->polls |= !iv->ranks[rank].unreachable && polls(&iv->ranks[rank]);
+    int status = tmbi_watch_init(&iv->watch, (uint32_t)size, iv->config.heartbeat_ns);
+    if (!status && iv->way->unreported)
+        tmbi_ivshmem_processes_watch(iv);
     return status;
 }
 
@@ -203,7 +224,7 @@ int tmbi_ivshmem_connect(struct tmbi_endpoint *ep, const uint8_t *addresses,
         status = doorbells_collect(iv, deadline);
     for (int rank = 0; rank < ep->job->size && !status; rank++)
         status = tmbi_ivshmem_cma_probe(iv, rank);
-    return status;
+    return status ? status : peers_watch(iv);
 }
 
 /* ---- questions ---- */
@@ -214,12 +235,23 @@ int tmbi_ivshmem_reach(struct tmbi_endpoint *ep, int rank, const char **why)
     return *why ? -EHOSTUNREACH : 0;
 }
 
+/* Coarse, for it is asked often; the look at hearts is for who asks and never sleeps. */
+static int64_t clock_coarse(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 /* A slot with another epoch was taken anew: its former process is gone. */
 int tmbi_ivshmem_peer_state(struct tmbi_endpoint *ep, int rank)
 {
-    struct tmbi_rank *peer = &tmbi_ivshmem(ep)->ranks[rank];
-    uint32_t word = tmbi_slot_word(peer->slot);
+    struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
+    struct tmbi_rank *peer = &iv->ranks[rank];
 
+    tmbi_ivshmem_look(iv, clock_coarse());
+    uint32_t word = tmbi_slot_word(peer->slot);
     if (word == TMBI_SLOT_WORD(TMBI_SLOT_LIVE, peer->epoch))
         return TMB_PEER_ALIVE;
     if (word == TMBI_SLOT_WORD(TMBI_SLOT_LEFT, peer->epoch))

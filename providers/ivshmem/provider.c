@@ -17,8 +17,10 @@ static const struct tmbi_env_var env_vars[] = {
      .field = offsetof(struct tmbi_ivshmem_config, way.server)},
     {.name = "TMB_IVSHMEM_DEVICE",
      .type = TMBI_ENV_STRING,
-     .meaning = "In a guest: which ivshmem device the job uses, by its PCI address, and "
-                "how, such as uio or uio:0000:00:04.0; by default the first that works.",
+     .meaning =
+         "In a guest: which ivshmem device the job uses, and how: uio, vfio or plain, "
+         "a PCI address, or both, as uio:0000:00:04.0; by default the best that "
+         "works. On a host: plain:FILE.",
      .field = offsetof(struct tmbi_ivshmem_config, way.device)},
     {.name = "TMB_IVSHMEM_CMA",
      .type = TMBI_ENV_CHOICE,
@@ -27,6 +29,13 @@ static const struct tmbi_env_var env_vars[] = {
      .meaning = "Copy to and from windows on a peer's own memory by process_vm_writev: "
                 "where permitted, or else fail, or never (its agent copies).",
      .field = offsetof(struct tmbi_ivshmem_config, cma)},
+    {.name = "TMB_IVSHMEM_HEARTBEAT",
+     .type = TMBI_ENV_DURATION,
+     .fallback = "10s",
+     .meaning =
+         "For how long a rank's heartbeat may stop, as when its virtual machine is "
+         "paused, before it is declared dead; forever: it never is.",
+     .field = offsetof(struct tmbi_ivshmem_config, heartbeat_ns)},
     {.name = "TMB_IVSHMEM_PRIVATE_SIZE",
      .type = TMBI_ENV_SIZE,
      .fallback = "64M",
@@ -39,6 +48,8 @@ static const struct tmbi_env_var env_vars[] = {
 
 static const struct tmbi_env_table env = {
     .owner = "ivshmem", .vars = env_vars, .count = sizeof env_vars / sizeof *env_vars};
+
+#define CAPS (TMBI_CAP_MAPPED | TMBI_CAP_CREATE | TMBI_CAP_DOORBELL | TMBI_CAP_DEATH)
 
 /* ---- opening ---- */
 
@@ -100,6 +111,11 @@ static int ivshmem_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
         return status;
     }
     iv->head.deaths = &iv->region->header->deaths;
+    iv->head.caps = CAPS;
+    if (iv->way->bell[TMBI_LINE_WAIT] < 0)
+        iv->head.caps &= ~TMBI_CAP_DOORBELL;
+    if (iv->way->unreported) /* from other machines it comes by heartbeat only */
+        iv->head.caps &= ~TMBI_CAP_DEATH;
     tmbi_ivshmem_cma_permit(iv);
     *ep = &iv->head;
     return 0;
@@ -112,18 +128,19 @@ static void ivshmem_close(struct tmbi_endpoint *ep, bool leaving)
     struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
 
     if (leaving)
-        tmbi_slot_leave(iv->region, iv->way->slot, iv->way->epoch);
+        tmbi_way_leave(iv->way);
     tmbi_ivshmem_bells_close(iv);
     tmbi_calls_close(iv);
     tmbi_arena_fini(&iv->arena);
     tmbi_way_close(iv->way);
+    tmbi_watch_fini(&iv->watch);
     free(iv->ranks);
     free(iv);
 }
 
 const struct tmbi_provider tmbi_provider_ivshmem = {
     .name = "ivshmem",
-    .caps = TMBI_CAP_MAPPED | TMBI_CAP_CREATE | TMBI_CAP_DOORBELL | TMBI_CAP_DEATH,
+    .caps = CAPS,
     .env = &env,
     .open = ivshmem_open,
     .close = ivshmem_close,

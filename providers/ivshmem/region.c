@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -48,15 +49,21 @@ static uint32_t slots_fit(uint64_t size, uint32_t wanted)
     return wanted < most ? wanted : (uint32_t)most;
 }
 
+static int size_check(uint64_t size)
+{
+    if (size >= TMBI_REGION_MIN && size <= TMBI_REGION_MAX && !(size & (size - 1)))
+        return 0;
+    tmbi_error("region: size %" PRIu64 " must be a power of two from 1M to 1T", size);
+    return -EINVAL;
+}
+
 int tmbi_region_format(uint8_t *base, uint64_t size, uint32_t vectors,
                        uint32_t slot_count)
 {
     struct tmbi_region_header *header = (struct tmbi_region_header *)base;
 
-    if (size < TMBI_REGION_MIN || size > TMBI_REGION_MAX || (size & (size - 1))) {
-        tmbi_error("region: size %" PRIu64 " must be a power of two from 1M to 1T", size);
+    if (size_check(size))
         return -EINVAL;
-    }
     geometry_plan(header, size, slots_fit(size, slot_count));
     header->version = TMBI_REGION_VERSION;
     header->header_bytes = sizeof(*header);
@@ -70,6 +77,84 @@ int tmbi_region_format(uint8_t *base, uint64_t size, uint32_t vectors,
     return 0;
 }
 
+/* ---- memory that no server formats ---- */
+
+#define WORDS      (offsetof(struct tmbi_region_header, reserved0) / sizeof(uint64_t))
+#define WORD_MAGIC 0
+#define WORD_UUID  3 /* and the next */
+_Static_assert(offsetof(struct tmbi_region_header, uuid) == WORD_UUID * 8,
+               "header words");
+
+static bool word_is_uuid(size_t word)
+{
+    return word == WORD_UUID || word == WORD_UUID + 1;
+}
+
+bool tmbi_region_formed(const uint8_t *base)
+{
+    /* acquire: partner is the release in header_settle() and tmbi_region_format() */
+    return atomic_load_explicit((const _Atomic uint64_t *)base + WORD_MAGIC,
+                                memory_order_acquire) == TMBI_REGION_MAGIC;
+}
+
+/* The first word that is neither zero nor what is going to be there, or `end`. */
+static uint64_t foreign_find(const _Atomic uint64_t *words, const uint64_t *plan,
+                             uint64_t end)
+{
+    for (uint64_t i = 0; i < end; i++) {
+        uint64_t found = atomic_load_explicit(&words[i], memory_order_relaxed);
+
+        if (found && (i >= WORDS || (found != plan[i] && !word_is_uuid(i))))
+            return i;
+    }
+    return end;
+}
+
+/* All who do this at once write the same, and nothing over anything: each word, but for
+ * the magic, first, the version as the first of them. */
+static bool header_settle(_Atomic uint64_t *words, const uint64_t *plan)
+{
+    for (size_t i = 1; i <= WORDS; i++) {
+        size_t at = i < WORDS ? i : WORD_MAGIC;
+        uint64_t found = 0;
+
+        /* release: whoever sees the magic sees the rest */
+        if (!atomic_compare_exchange_strong_explicit(&words[at], &found, plan[at],
+                                                     memory_order_acq_rel,
+                                                     memory_order_acquire) &&
+            found != plan[at] && !word_is_uuid(at))
+            return false;
+    }
+    return true;
+}
+
+int tmbi_region_form(uint8_t *base, uint64_t size, const char *name)
+{
+    _Atomic uint64_t *words = (_Atomic uint64_t *)base;
+    struct tmbi_region_header plan = {.magic = TMBI_REGION_MAGIC,
+                                      .version = TMBI_REGION_VERSION,
+                                      .header_bytes = sizeof(plan)};
+
+    if (size_check(size))
+        return -EPROTO;
+    if (tmbi_region_formed(base))
+        return 0;
+    geometry_plan(&plan, size, slots_fit(size, 0));
+    if (getrandom(plan.uuid, sizeof(plan.uuid), 0) != sizeof(plan.uuid))
+        return -EIO;
+    uint64_t end = plan.heap_offset / sizeof(*words);
+    uint64_t foreign = foreign_find(words, (const uint64_t *)&plan, end);
+    /* acquire: who writes behind the header has seen the magic before */
+    atomic_thread_fence(memory_order_acquire);
+    if (tmbi_region_formed(base) ||
+        (foreign == end && header_settle(words, (const uint64_t *)&plan)))
+        return 0;
+    tmbi_error("%s: holds neither zeros nor a region of this version (byte %" PRIu64
+               "), and is left alone: fill it with zeros if nobody needs what is there",
+               name, (foreign == end ? 1 : foreign) * sizeof(*words));
+    return -EPROTO;
+}
+
 static bool table_fits(uint64_t offset, uint64_t count, uint64_t bytes, uint64_t end)
 {
     return offset >= TMBI_HEADER_BYTES && offset % 64 == 0 && offset <= end &&
@@ -79,8 +164,8 @@ static bool table_fits(uint64_t offset, uint64_t count, uint64_t bytes, uint64_t
 static bool geometry_sane(const struct tmbi_region_header *h, uint64_t size)
 {
     return h->size == size && h->header_bytes == sizeof(*h) &&
-           h->page_shift == TMBI_PAGE_SHIFT && h->vectors >= 1 && h->vectors <= 64 &&
-           h->slot_count >= 1 && h->slot_count <= TMBI_SLOTS_MAX && h->job_count >= 1 &&
+           h->page_shift == TMBI_PAGE_SHIFT && h->vectors <= 64 && h->slot_count >= 1 &&
+           h->slot_count <= TMBI_SLOTS_MAX && h->job_count >= 1 &&
            h->job_count <= TMBI_JOBS_MAX && h->page_count >= 1 &&
            h->heap_offset % TMBI_PAGE_BYTES == 0 &&
            table_fits(h->slots_offset, h->slot_count, sizeof(struct tmbi_slot),

@@ -21,7 +21,7 @@ struct tmbi_region {
     uint8_t *heap;
     uint64_t heap_offset;
     uint32_t slot_count, job_count, page_count;
-    uint32_t vectors;
+    uint32_t vectors; /* doorbells per peer; 0: made without a server */
     uint8_t uuid[16];
 };
 
@@ -29,6 +29,18 @@ struct tmbi_region {
  * -EINVAL: size is not a power of two within TMBI_REGION_MIN .. MAX. */
 int tmbi_region_format(uint8_t *base, uint64_t size, uint32_t vectors,
                        uint32_t slot_count);
+
+/*
+ * The same for memory that no server formats and that is mapped here as `name`: whoever
+ * comes first does it, and several may at once. They write the same words, and only where
+ * there were zeros: it does not matter who dies or stops in the middle. Nothing to do if
+ * it was done before. -EPROTO: there is something else in it, which is left alone
+ * (logged).
+ */
+int tmbi_region_form(uint8_t *base, uint64_t size, const char *name);
+
+/* Whether there is a region, of whatever version, in mapped memory. */
+bool tmbi_region_formed(const uint8_t *base);
 
 /* Check the header of mapped memory and fill in *region. -EPROTO: not a region, or of
  * another layout version (both versions logged), or geometry that does not fit `size`. */

@@ -262,7 +262,7 @@ bool tmbi_meeting_over(const struct tmbi_meeting *meeting)
     for (int i = 0; i < meeting->count; i++) {
         const struct tmbi_mate_entry *entry = &meeting->mates[i];
         const struct tmbi_slot *slot = &meeting->region->slots[entry->slot];
-        if (!mate_ended(entry) && !mate_died(meeting, entry) &&
+        if (!entry->mate.own && !mate_ended(entry) && !mate_died(meeting, entry) &&
             tmbi_slot_word(slot) == TMBI_SLOT_WORD(TMBI_SLOT_LIVE, entry->epoch))
             return false;
     }

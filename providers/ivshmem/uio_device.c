@@ -8,36 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../../core/log.h"
 #include "kmod/tombolo_uio.h"
+#include "pci.h"
 
 #define CLASS "/sys/class/uio"
-#define BUS   "/sys/bus/pci/devices"
-
-/* The first line of a file in sysfs, without its end. */
-static bool line_read(const char *path, char *line, size_t bytes)
-{
-    FILE *file = fopen(path, "re");
-    bool got = file && fgets(line, (int)bytes, file);
-
-    if (file)
-        fclose(file);
-    if (got)
-        line[strcspn(line, "\n")] = '\0';
-    return got;
-}
-
-static bool number_read(const char *path, uint64_t *number)
-{
-    char line[32], *end;
-
-    if (!line_read(path, line, sizeof line))
-        return false;
-    *number = strtoull(line, &end, 0);
-    return end > line && !*end;
-}
 
 /* ---- one UIO device ---- */
 
@@ -54,7 +32,7 @@ static bool entry_read(int minor, struct entry *entry)
     char path[PATH_MAX], name[64], target[PATH_MAX], *end;
 
     snprintf(path, sizeof path, CLASS "/uio%d/name", minor);
-    if (!line_read(path, name, sizeof name) ||
+    if (!tmbi_sysfs_line(path, name, sizeof name) ||
         strncmp(name, TMBI_UIO_NAME, strlen(TMBI_UIO_NAME)))
         return false;
     const char *vector = name + strlen(TMBI_UIO_NAME);
@@ -91,6 +69,8 @@ static void entries_each(void (*take)(const struct entry *entry, void *arg), voi
 
 struct search {
     const char *wanted; /* an address, or NULL */
+    bool plain;         /* the kind that is looked for first */
+    bool found_other;   /* a device of the other kind */
     struct tmbi_uio_device *device;
     uint32_t found; /* UIO devices of it */
 };
@@ -101,8 +81,13 @@ static void address_take(const struct entry *entry, void *arg)
     struct search *search = arg;
     char *address = search->device->address;
 
-    if (search->wanted ? strcmp(entry->address, search->wanted) != 0
-                       : *address && strcmp(entry->address, address) >= 0)
+    if (search->wanted && strcmp(entry->address, search->wanted))
+        return;
+    if (entry->plain != search->plain) {
+        search->found_other = true;
+        return;
+    }
+    if (*address && strcmp(entry->address, address) >= 0)
         return;
     memcpy(address, entry->address, sizeof search->device->address);
 }
@@ -126,60 +111,55 @@ static bool maps_read(struct tmbi_uio_device *device)
 
     snprintf(path, sizeof path, CLASS "/uio%d/maps/map%d/size", device->minor[0],
              TMBI_UIO_MAP_REGION);
-    if (!number_read(path, &bytes))
+    if (!tmbi_sysfs_number(path, &bytes))
         return false;
     snprintf(path, sizeof path, CLASS "/uio%d/maps/map%d/offset", device->minor[0],
              TMBI_UIO_MAP_REGISTERS);
-    if (!number_read(path, &offset) || offset > 4096 - 256)
+    if (!tmbi_sysfs_number(path, &offset) || offset > 4096 - 256)
         return false;
     device->region_bytes = bytes;
     device->registers_at = offset;
     return true;
 }
 
-/* Whether this machine has an ivshmem device at all, for what to say when the module
- * presents none. */
-static bool bus_has_device(void)
-{
-    DIR *directory = opendir(BUS);
-    char path[PATH_MAX];
-    uint64_t vendor, device;
-    struct dirent *at;
-    bool found = false;
-
-    while (directory && !found && (at = readdir(directory))) {
-        snprintf(path, sizeof path, BUS "/%.32s/vendor", at->d_name);
-        if (!number_read(path, &vendor) || vendor != 0x1af4)
-            continue;
-        snprintf(path, sizeof path, BUS "/%.32s/device", at->d_name);
-        found = number_read(path, &device) && device == 0x1110;
-    }
-    if (directory)
-        closedir(directory);
-    return found;
-}
-
 static const char *absence(const char *address)
 {
+    char any[TMBI_PCI_ADDRESS_BYTES];
+
     if (address)
         return "there is no such ivshmem device, or the kernel module tombolo_uio does "
                "not drive it (modprobe tombolo_uio; see tombolo_uio(4))";
-    return bus_has_device()
+    return tmbi_pci_find(NULL, any)
                ? "this machine has an ivshmem device, but the kernel module tombolo_uio "
                  "does not drive it (modprobe tombolo_uio; see tombolo_uio(4))"
                : "this machine has no ivshmem device (QEMU: -device ivshmem-doorbell)";
 }
 
-int tmbi_uio_device_find(const char *address, struct tmbi_uio_device *device,
+/* The device's address; whoever needs no doorbell can do with a device that has some. */
+static void address_find(struct search *search, bool plain)
+{
+    search->plain = plain;
+    entries_each(address_take, search);
+    if (plain && search->found_other && !*search->device->address) {
+        search->plain = false;
+        entries_each(address_take, search);
+    }
+}
+
+int tmbi_uio_device_find(const char *address, bool plain, struct tmbi_uio_device *device,
                          const char **why)
 {
     struct search search = {.wanted = address, .device = device};
 
     *device = (struct tmbi_uio_device){0};
     memset(device->minor, -1, sizeof device->minor);
-    entries_each(address_take, &search);
+    address_find(&search, plain);
     if (!*device->address) {
-        *why = absence(address);
+        *why =
+            search.found_other
+                ? "its ivshmem device is an ivshmem-plain one, without doorbells (QEMU: "
+                  "-device ivshmem-doorbell; or TMB_IVSHMEM_DEVICE=plain)"
+                : absence(address);
         return -ENODEV;
     }
     entries_each(vector_take, &search);
@@ -211,5 +191,35 @@ int tmbi_uio_device_vector(const struct tmbi_uio_device *device, uint32_t vector
     else
         tmbi_error("device %s: can't open %s: %s", device->address, path,
                    strerror(-status));
+    return status;
+}
+
+int tmbi_uio_device_map(const struct tmbi_uio_device *device, int fd, unsigned map,
+                        uint8_t **at)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t bytes = map == TMBI_UIO_MAP_REGION ? device->region_bytes : page;
+    void *mapped =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)(map * page));
+
+    if (mapped != MAP_FAILED) {
+        *at = mapped;
+        return 0;
+    }
+    int status = -errno;
+    tmbi_error("device %s: its %s can't be mapped: %s", device->address,
+               map == TMBI_UIO_MAP_REGION ? "memory" : "registers", strerror(-status));
+    return status;
+}
+
+int tmbi_uio_device_entrust(int fd, const struct tmbi_way *way)
+{
+    const uint32_t own = TMBI_UIO_OWN | way->slot;
+
+    if (write(fd, &own, sizeof own) == (ssize_t)sizeof own)
+        return 0;
+    int status = -errno;
+    tmbi_error("%s: the module does not take our slot %u: %s", way->name, way->slot,
+               strerror(-status));
     return status;
 }

@@ -49,6 +49,12 @@ void tmbi_way_introduce(struct tmbi_way *way)
         slot->wake[line].doorbell = way->doorbell[line];
 }
 
+void tmbi_way_leave(struct tmbi_way *way)
+{
+    if (!way->ops->leave || way->ops->leave(way))
+        tmbi_slot_leave(&way->region, way->slot, way->epoch);
+}
+
 /* ---- choosing ---- */
 
 static uint64_t power_of_two(uint64_t bytes)
@@ -60,34 +66,68 @@ static uint64_t power_of_two(uint64_t bytes)
     return power;
 }
 
-enum device_kind { DEVICE_ANY, DEVICE_UIO };
+/* A way by a device of this machine. `open` of -ENODEV has a sentence in *why. */
+struct candidate {
+    const char *name;
+    int (*open)(const char *which, struct tmbi_way **way, const char **why);
+    int (*open_named)(const char *which, struct tmbi_way **way, const char **why);
+};
 
-/* "uio", "uio:0000:00:04.0", or an address alone. */
-static enum device_kind device_parse(const char *text, const char **which)
+/* The best first. What only some can use, or nobody wants who has a choice, is used when
+ * it is named. */
+static const struct candidate candidates[] = {
+    {"uio", tmbi_uio_open, tmbi_uio_open},
+    {"plain", tmbi_plain_open, tmbi_plain_open_any},
+};
+#define CANDIDATES (sizeof candidates / sizeof *candidates)
+
+/* "plain", "plain:0000:00:04.0", or an address alone: then NULL. */
+static const struct candidate *device_parse(const char *text, const char **which)
 {
     *which = NULL;
     if (!text || !strcmp(text, "auto"))
-        return DEVICE_ANY;
-    *which = text;
-    if (!strncmp(text, "uio", 3) && (text[3] == ':' || !text[3])) {
-        *which = text[3] ? text + 4 : NULL;
-        return DEVICE_UIO;
+        return NULL;
+    for (size_t i = 0; i < CANDIDATES; i++) {
+        size_t length = strlen(candidates[i].name);
+        if (strncmp(text, candidates[i].name, length) ||
+            (text[length] && text[length] != ':'))
+            continue;
+        *which = text[length] && text[length + 1] ? text + length + 1 : NULL;
+        return &candidates[i];
     }
-    return DEVICE_ANY;
+    *which = text;
+    return NULL;
+}
+
+static int named_open(const char *device, const struct candidate *named,
+                      const char *which, struct tmbi_way **way)
+{
+    const char *why = NULL;
+    int status = named->open_named(which, way, &why);
+
+    if (status != -ENODEV)
+        return status;
+    tmbi_error("TMB_IVSHMEM_DEVICE=%s: %s", device, why);
+    return -ENOENT;
 }
 
 static int device_open(const struct tmbi_way_config *config, struct tmbi_way **way)
 {
-    const char *which, *why = NULL;
+    const char *which, *why[CANDIDATES];
+    const struct candidate *named = device_parse(config->device, &which);
 
-    device_parse(config->device, &which);
-    int status = tmbi_uio_open(which, way, &why);
-    if (status != -ENODEV)
-        return status;
+    if (named)
+        return named_open(config->device, named, which, way);
+    for (size_t i = 0; i < CANDIDATES; i++) {
+        int status = candidates[i].open(which, way, &why[i]);
+        if (status != -ENODEV)
+            return status;
+        tmbi_info("ivshmem: not by way of %s: %s", candidates[i].name, why[i]);
+    }
     if (config->device)
-        tmbi_error("TMB_IVSHMEM_DEVICE=%s: %s", config->device, why);
+        tmbi_error("TMB_IVSHMEM_DEVICE=%s: %s", config->device, why[0]);
     else
-        tmbi_info("ivshmem: no region: TMB_SERVER names no server, and %s", why);
+        tmbi_info("ivshmem: no region: TMB_SERVER names no server, and %s", why[0]);
     return config->device ? -ENOENT : -ENODEV;
 }
 

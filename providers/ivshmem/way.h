@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A way to the region: how this process got at it, how it rings and how it is rung. One
- * file for each (host.c, uio.c, plain.c), and the same code above them all.
+ * file for each (host.c, uio.c, vfio.c, plain.c), and the same code above them all.
  *
- * A doorbell is named as the device names it: peer ID << 16 | vector.
+ * A doorbell is named as the device names it: peer ID << 16 | vector. Who can't be rung
+ * has TMBI_DOORBELL_NONE, and polls.
  */
 #ifndef TMBI_WAY_H
 #define TMBI_WAY_H
@@ -37,6 +38,9 @@ struct tmbi_way_ops {
     /* `watched` is readable. True once: whoever reports deaths has gone. */
     bool (*lost)(struct tmbi_way *way);
 
+    /* Say that this process ends in good order. NULL: its slot says so. */
+    int (*leave)(struct tmbi_way *way);
+
     /* Hand back everything: the end of this process is seen from now on. */
     void (*close)(struct tmbi_way *way);
 };
@@ -45,12 +49,13 @@ struct tmbi_way {
     const struct tmbi_way_ops *ops;
     char name[160]; /* for messages: "server /run/x", "device 0000:00:04.0" */
     struct tmbi_region region;
-    uint32_t id;    /* our peer ID, or our machine's */
+    uint32_t id;    /* our peer ID, or our machine's, or from TMBI_PEER_POLLS on */
     uint32_t slot;  /* ours, LIVE */
     uint32_t epoch; /* of it */
     uint32_t doorbell[TMBI_LINES];
     int bell[TMBI_LINES]; /* becomes readable, edge-triggered, when that doorbell was
                              rung; -1: there is no doorbell, and sleepers poll */
+    bool unreported;      /* nobody reports the deaths of processes: peers see to it */
     int watched;          /* a descriptor for lost(), or -1 */
     const char *enlarge;  /* what makes a larger region, for messages */
 };
@@ -71,6 +76,9 @@ struct tmbi_way_config {
 int tmbi_way_open(const struct tmbi_way_config *config, int64_t deadline,
                   struct tmbi_way **way);
 
+/* LIVE -> LEFT: nobody will take our end for a death. */
+void tmbi_way_leave(struct tmbi_way *way);
+
 static inline void tmbi_way_close(struct tmbi_way *way)
 {
     way->ops->close(way);
@@ -89,5 +97,9 @@ int tmbi_host_private_way(uint64_t bytes, struct tmbi_way **way);
 /* `which`: a device's address, or NULL: the first. -ENODEV: no such device has the
  * module; *why is then a sentence for the user. */
 int tmbi_uio_open(const char *which, struct tmbi_way **way, const char **why);
+/* `which`: also the path of a file. NULL: the first device that the module presents. */
+int tmbi_plain_open(const char *which, struct tmbi_way **way, const char **why);
+/* The same, and without the module any device, by sysfs. */
+int tmbi_plain_open_any(const char *which, struct tmbi_way **way, const char **why);
 
 #endif

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-fault_programs = fault_locks fault_waits fault_routes fault_chaos fault_jobs
+fault_programs = fault_locks fault_waits fault_routes fault_chaos fault_jobs \
+	fault_machines fault_pauses
 noinst_PROGRAMS += $(fault_programs)
 fault_sources = test/fault/fault.h test/fault/fault.c
 fault_locks_SOURCES = test/fault/locks.c $(fault_sources)
@@ -12,3 +13,7 @@ fault_chaos_SOURCES = test/fault/chaos.c $(fault_sources)
 fault_chaos_LDADD = libtombolo.la
 fault_jobs_SOURCES = test/fault/jobs.c $(fault_sources)
 fault_jobs_LDADD = libtombolo.la
+fault_machines_SOURCES = test/fault/machines.c $(fault_sources)
+fault_machines_LDADD = libtombolo.la
+fault_pauses_SOURCES = test/fault/pauses.c $(fault_sources)
+fault_pauses_LDADD = libtombolo.la

@@ -140,7 +140,9 @@ static void each_damaged_field_is_refused(void **state)
         uint64_t whole;
 
         memcpy(&whole, base + fields[f].offset, fields[f].bytes);
-        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+        /* No vectors: a region without a server. */
+        size_t first = fields[f].offset == offsetof(struct tmbi_region_header, vectors);
+        for (size_t v = first; v < sizeof values / sizeof *values; v++) {
             memcpy(base + fields[f].offset, &values[v], fields[f].bytes);
             if (tmbi_region_attach(&region, base, REGION_BYTES) != -EPROTO)
                 fail_msg("field at %zu is taken with %#llx", fields[f].offset,

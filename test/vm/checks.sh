@@ -46,6 +46,58 @@ common_checks() { # NAME MACHINE SIZE
     check "$1 memory is shared" shares_memory "$3"
 }
 
+# ---- the rig ----
+
+gives() { # CODE COMMAND...
+    local code=0
+    "${@:2}" || code=$?
+    [ "$code" -eq "$1" ]
+}
+
+none_runs() { # TEXT: no such process in guest a
+    guest_run a 10 "! ps | grep '$1' | grep -v grep"
+}
+
+too_long_is_killed() {
+    gives 124 guest_run a 2 'sleep 7771'
+    gives 124 guest_feed a 2 'sleep 7772' </dev/zero
+    none_runs 'sleep 777'
+}
+
+side_by_side() {
+    local i pids=()
+    for i in 1 2 3 4 5; do
+        guest_run a 20 "sleep 1; exit $i" &
+        pids+=($!)
+    done
+    for i in 1 2 3 4 5; do
+        gives "$i" wait "${pids[i - 1]}"
+    done
+}
+
+copies_files() {
+    head -c 3000000 /dev/urandom >"$rig/file"
+    chmod 751 "$rig/file"
+    guest_put a "$rig/file" /tmp/file
+    guest_get a /tmp/file "$rig/back"
+    cmp "$rig/file" "$rig/back"
+    guest_run a 10 'stat -c %a /tmp/file && rm /tmp/file' | grep -x 751
+}
+
+# After this guest a runs no more.
+sees_a_panic() {
+    gives 125 guest_run a 20 'echo c >/proc/sysrq-trigger; sleep 20'
+    guest_complaints a | grep 'sysrq triggered crash'
+}
+
+rig_checks() {
+    check "rig: exit codes" gives 7 guest_run a 10 'exit 7'
+    check "rig: what takes too long is killed" too_long_is_killed
+    check "rig: commands side by side" side_by_side
+    check "rig: files in and out" copies_files
+    check "rig: a panic is seen" sees_a_panic
+}
+
 # ---- the module ----
 
 has_module() {

@@ -21,7 +21,10 @@ def fail(code, text):
 def lock_port(directory, deadline):
     """A port that nobody uses: it is ours until we end."""
     while True:
-        for path in sorted(glob.glob(f"{directory}/port.?")):
+        paths = sorted(glob.glob(f"{directory}/port.?"))
+        if not paths:
+            fail(NO_GUEST, "it isn't running")
+        for path in paths:
             lock = open(path + ".lock", "w")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -29,7 +32,7 @@ def lock_port(directory, deadline):
             except BlockingIOError:
                 lock.close()
         if time.monotonic() > deadline:
-            fail(TOO_LONG, "all its ports are busy, or it has none")
+            fail(TOO_LONG, "all its ports are busy")
         time.sleep(0.05)
 
 

@@ -33,11 +33,15 @@ find_release() {
     package=linux-image-$release
 }
 
+download() {
+    (cd "$vm" && apt-get -qq -o APT::Sandbox::User=root download \
+        "$package=$headers_version")
+}
+
 fetch_kernel() {
     local deb=$vm/${package}_${headers_version}_amd64.deb
     if [ ! -s "$deb" ]; then
-        (cd "$vm" && apt-get -qq -o APT::Sandbox::User=root download \
-            "$package=$headers_version") ||
+        download || { [ "$(id -u)" -eq 0 ] && apt-get -qq update && download; } ||
             complain "can't fetch $package of version $headers_version, which the headers" \
                 "installed here are for; if the archive has a newer one only, upgrade" \
                 "linux-headers-amd64"

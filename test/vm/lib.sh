@@ -9,7 +9,7 @@
 #                                    its own; false where that isn't permitted. The host
 #                                    is 10.77.0.254 in it, the first guest 10.77.0.1
 #   "${vm_net[@]}" COMMAND...        on the host, in that namespace
-#   guest_boot NAME [OPTION=VALUE...] [-- QEMU OPTION...]  see guest_options
+#   guest_boot NAME [OPTION=VALUE...] [-- QEMU OPTION...]  see machine.sh
 #   guest_wait NAME [SECONDS]        until it takes commands
 #   guest_run NAME SECONDS COMMAND   by the guest's shell; its output and exit code, or
 #                                    124: it took longer, and was killed, 125: no guest.
@@ -24,36 +24,25 @@
 #   guest_kill NAME                  as if its machine lost power
 #   guest_complaints NAME            what its kernel complained of; false if of nothing
 # A guest that has ended may be booted again under its name.
+# VM_ACCEL: kvm or tcg (otherwise it is tried); VM_BOOT_SECONDS: the most (90); VM_KEEP: a
+# directory to keep $rig's files in.
 # $rig/NAME/console is all that a guest's kernel said, and $rig/NAME/qemu.log QEMU.
 vm_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 vm_build=$(realpath "${BUILD:-$vm_here/../../build}")
 vm_tombolo=${TOMBOLO:-$vm_build/tombolo}
 vm_boot_seconds=${VM_BOOT_SECONDS:-90} # a loaded machine without KVM is slow
+vm_guard=(setpriv --pdeathsig KILL)     # nothing outlives a script that was killed
+# shellcheck source=test/vm/machine.sh
+. "$vm_here/machine.sh"
 declare -A vm_pids=()    # of what runs, by name
 declare -A vm_numbers=() # of guests, by name, from 1 on in the order of their first boot
-declare -A guest_options=(
-    [machine]=q35       # or pc
-    [device]=doorbell   # the ivshmem device: doorbell, plain or none
-    [server]=server     # whose region it is
-    [size]=''           # of the region, which plain needs to be told
-    [vectors]=4
-    [high]=no           # yes: BAR2 above 4 GiB, where it can be write-back (q35)
-    [iommu]=no          # yes: an IOMMU, for vfio (q35)
-    [net]=no            # tap (needs net_begin), or listen on one and connect on the other
-    [memory]=256        # MiB
-    [cpus]=1
-    [initrd]=initrd.cpio # or initrd-mpich.cpio
-    [modules]=''        # to load at boot, separated by commas
-    [shell]=no          # yes: a shell on the console, at the socket $rig/NAME/serial
-    [reboot]=no         # yes: a reset restarts it; no: it ends it, as does a panic
-)
 
 vm_clean() {
     local name
     for name in "${!vm_pids[@]}"; do
         vm_kill "$name" KILL || true
     done
-    [ -z "${VM_KEEP:-}" ] || cp -r "$rig" "$VM_KEEP"
+    [ -z "${VM_KEEP:-}" ] || find "$rig" -type f -exec cp --parents -t "$VM_KEEP" {} +
     rm -rf "$rig"
 }
 
@@ -73,7 +62,7 @@ rig_begin() {
 }
 
 vm_start() { # NAME LOG COMMAND...
-    "${@:3}" </dev/null >>"$2" 2>&1 &
+    "${vm_guard[@]}" "${@:3}" </dev/null >>"$2" 2>&1 &
     vm_pids[$1]=$!
 }
 
@@ -143,7 +132,8 @@ server_stop() { # NAME
 net_begin() {
     local root=() user=()
     [ "$(id -u)" -eq 0 ] || root=(--map-root-user) user=(--user --preserve-credentials)
-    vm_start net "$rig/net.log" unshare --net "${root[@]}" sleep infinity
+    vm_start net "$rig/net.log" unshare --net "${root[@]}" \
+        "${vm_guard[@]}" sleep infinity
     vm_net=(nsenter "--target=${vm_pids[net]}" --net "${user[@]}" --)
     vm_await 5 vm_net_is_apart && {
         "${vm_net[@]}" ip link add br0 type bridge &&
@@ -157,79 +147,10 @@ vm_net_is_apart() {
     [ "$(readlink /proc/self/ns/net)" != "$(readlink "/proc/${vm_pids[net]}/ns/net")" ]
 }
 
-# QEMU's options, in the array qemu, for what is in the array o.
-vm_machine() { # NAME
-    local i iommu='' dir=$rig/$1
-    [ "${o[iommu]}" = no ] || iommu=,kernel-irqchip=split
-    qemu=(qemu-system-x86_64 -name "$1" -machine "${o[machine]}$iommu" "${vm_accel[@]}"
-        -m "${o[memory]}" -smp "${o[cpus]},maxcpus=$((o[cpus] + 1))"
-        -display none -nodefaults -no-user-config
-        -kernel "$vm_build/vm/vmlinux" -initrd "$vm_build/vm/${o[initrd]}"
-        -qmp "unix:$dir/qmp,server=on,wait=off"
-        -chardev "socket,id=console,path=$dir/serial,server=on,wait=off,logfile=$dir/console"
-        -serial chardev:console -device virtio-serial-pci)
-    for i in {1..9}; do
-        qemu+=(-chardev "socket,id=port$i,path=$dir/port.$i,server=on,wait=off"
-            -device "virtserialport,chardev=port$i,nr=$i")
-    done
-    [ "${o[iommu]}" = no ] || qemu+=(-device "intel-iommu,intremap=on")
-    [ "${o[reboot]}" = yes ] || qemu+=(-no-reboot)
-}
-
-vm_ivshmem() {
-    local server=$rig/${o[server]}.server bus='' fd
-    if [ "${o[high]}" = yes ]; then
-        qemu+=(-device "pcie-root-port,id=rp0,slot=1,pref64-reserve=8G")
-        bus=,bus=rp0
-    fi
-    case ${o[device]} in
-    doorbell)
-        qemu+=(-chardev "socket,id=ivshmem,path=$server"
-            -device "ivshmem-doorbell,chardev=ivshmem,vectors=${o[vectors]}$bus")
-        ;;
-    plain) # the server's own memory
-        fd=$(vm_region "${vm_pids[server ${o[server]}]}")
-        qemu+=(-object "memory-backend-file,id=region,share=on,mem-path=$fd,size=${o[size]}"
-            -device "ivshmem-plain,memdev=region,master=on$bus")
-        ;;
-    esac
-}
-
-# A server's region, as a file.
-vm_region() { # PID
-    local fd
-    for fd in "/proc/$1/fd"/*; do
-        if [[ $(readlink "$fd") == /memfd:* ]]; then
-            echo "$fd"
-            return
-        fi
-    done
-    echo "process $1 has no region" >&2
-    return 1
-}
-
-# The network device, and how the guest is to set it up.
-vm_network() { # NAME
-    local netdev
-    case ${o[net]} in
-    no) return 0 ;;
-    tap)
-        "${vm_net[@]}" ip tuntap add "tap-$1" mode tap
-        "${vm_net[@]}" ip link set "tap-$1" master br0 up
-        netdev="tap,ifname=tap-$1,script=no,downscript=no"
-        qemu=("${vm_net[@]}" "${qemu[@]}")
-        ;;
-    listen) netdev="stream,server=on,addr.type=unix,addr.path=$rig/link" ;;
-    connect) netdev="stream,server=off,addr.type=unix,addr.path=$rig/link" ;;
-    esac
-    qemu+=(-netdev "$netdev,id=net"
-        -device "virtio-net-pci,netdev=net,mac=52:54:00:00:00:0$number,romfile=")
-    o[modules]+=,virtio_net
-    append+=" address=10.77.0.$number/24"
-}
-
 guest_boot() { # NAME [OPTION=VALUE...] [-- QEMU OPTION...]
-    local name=$1 key number qemu=() append='console=ttyS0 loglevel=5 panic=1'
+    local name=$1 key number append qemu=()
+    # On a loaded host without KVM the kernel's test of its timer fails.
+    append='console=ttyS0 loglevel=5 panic=1 no_timer_check'
     local -A o
     vm_ended "$name" || {
         echo "guest $name runs already"

@@ -110,7 +110,12 @@ struct tmbi_table {
 
 /* Check what lies in the region now. -EPROTO: nothing that we know. */
 int tmbi_table_read(struct tmbi_device *device, struct tmbi_table *result);
-void tmbi_slot_die(struct tmbi_device *device, struct tmbi_slot *slot);
+static inline bool tmbi_slot_lives(const struct tmbi_slot *slot)
+{
+	return (READ_ONCE(slot->word) & TMBI_SLOT_STATE_MASK) == TMBI_SLOT_LIVE;
+}
+/* The end of a slot's life that has this epoch. */
+void tmbi_slot_die(struct tmbi_device *device, struct tmbi_slot *slot, u32 epoch);
 /* End what this machine's processes have left behind that no mapping answers for. */
 void tmbi_slot_sweep(struct tmbi_device *device);
 void tmbi_doorbell_ring(struct tmbi_device *device, u32 bell);

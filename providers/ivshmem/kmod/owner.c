@@ -10,7 +10,7 @@ static struct workqueue_struct *beats;
 
 static bool slot_is(const struct tmbi_slot *slot, u32 state, u32 epoch)
 {
-	return READ_ONCE(slot->state) == state && READ_ONCE(slot->epoch) == epoch;
+	return READ_ONCE(slot->word) == TMBI_SLOT_WORD(state, epoch);
 }
 
 static bool owned_by_another(struct tmbi_device *device, const struct tmbi_mapping *self,
@@ -44,8 +44,7 @@ static struct tmbi_mapping *mapping_find(struct tmbi_device *device)
 
 static int slot_check(struct tmbi_device *device, const struct tmbi_slot *slot)
 {
-	if (READ_ONCE(slot->state) != TMBI_SLOT_LIVE ||
-	    READ_ONCE(slot->kind) != TMBI_SLOT_OWN)
+	if (!tmbi_slot_lives(slot) || READ_ONCE(slot->kind) != TMBI_SLOT_OWN)
 		return -EINVAL;
 	if (device->registers && READ_ONCE(slot->peer_id) != device->id)
 		return -EPERM;
@@ -109,9 +108,9 @@ int tmbi_owner_leave(struct tmbi_device *device)
 	mutex_lock(&device->lock);
 	mapping = device->gone ? NULL : mapping_find(device);
 	if (mapping && mapping->slot) {
-		if (READ_ONCE(mapping->slot->epoch) == mapping->epoch)
-			tmbi_shared_cas(&mapping->slot->state, TMBI_SLOT_LIVE,
-					TMBI_SLOT_LEFT);
+		tmbi_shared_cas(&mapping->slot->word,
+				TMBI_SLOT_WORD(TMBI_SLOT_LIVE, mapping->epoch),
+				TMBI_SLOT_WORD(TMBI_SLOT_LEFT, mapping->epoch));
 		mapping->slot = NULL;
 		rc = 0;
 	}
@@ -121,8 +120,8 @@ int tmbi_owner_leave(struct tmbi_device *device)
 
 void tmbi_owner_end(struct tmbi_mapping *mapping)
 {
-	if (mapping->slot && READ_ONCE(mapping->slot->epoch) == mapping->epoch)
-		tmbi_slot_die(mapping->device, mapping->slot);
+	if (mapping->slot)
+		tmbi_slot_die(mapping->device, mapping->slot, mapping->epoch);
 	mapping->slot = NULL;
 }
 

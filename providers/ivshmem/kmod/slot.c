@@ -59,18 +59,19 @@ static void job_ring(struct tmbi_device *device, const struct tmbi_table *table,
 	u32 i;
 
 	for (i = 0; i < table->slot_count; i++)
-		if (READ_ONCE(table->slots[i].state) == TMBI_SLOT_LIVE &&
+		if (tmbi_slot_lives(&table->slots[i]) &&
 		    READ_ONCE(table->slots[i].job) == job)
 			slot_ring(device, &table->slots[i]);
 }
 
 /* In this order: a survivor that was rung, or sees `deaths` grow, finds the slot DEAD. */
-void tmbi_slot_die(struct tmbi_device *device, struct tmbi_slot *slot)
+void tmbi_slot_die(struct tmbi_device *device, struct tmbi_slot *slot, u32 epoch)
 {
 	u32 job = READ_ONCE(slot->job);
 	struct tmbi_table table;
 
-	if (!tmbi_shared_cas(&slot->state, TMBI_SLOT_LIVE, TMBI_SLOT_DEAD))
+	if (!tmbi_shared_cas(&slot->word, TMBI_SLOT_WORD(TMBI_SLOT_LIVE, epoch),
+			     TMBI_SLOT_WORD(TMBI_SLOT_DEAD, epoch)))
 		return;
 	if (tmbi_table_read(device, &table))
 		return;
@@ -81,14 +82,14 @@ void tmbi_slot_die(struct tmbi_device *device, struct tmbi_slot *slot)
 
 static void slot_release(struct tmbi_device *device, struct tmbi_slot *slot)
 {
-	u32 ours = device->id << TMBI_SLOT_CLAIMER_SHIFT | TMBI_SLOT_CLAIMED;
+	u32 ours = TMBI_SLOT_WORD(TMBI_SLOT_CLAIMED, device->id);
 
-	if (READ_ONCE(slot->state) == TMBI_SLOT_LIVE) {
+	if (tmbi_slot_lives(slot)) {
 		if (READ_ONCE(slot->peer_id) == device->id &&
 		    READ_ONCE(slot->kind) == TMBI_SLOT_OWN)
-			tmbi_slot_die(device, slot);
+			tmbi_slot_die(device, slot, READ_ONCE(slot->epoch));
 	} else {
-		tmbi_shared_cas(&slot->state, ours, TMBI_SLOT_FREE);
+		tmbi_shared_cas(&slot->word, ours, TMBI_SLOT_FREE);
 	}
 }
 

@@ -21,42 +21,57 @@ static void bells_close(int *bells, uint32_t count)
     free(bells);
 }
 
-static int bells_open(uint32_t vectors, int **result)
+/* A client with room for its doorbells. */
+static int client_make(int socket, uint32_t id, uint32_t vectors,
+                       struct tmbi_client **result)
 {
-    int *bells = calloc(vectors, sizeof(*bells));
-    int rc;
+    struct tmbi_client *client = calloc(1, sizeof(*client));
 
-    if (!bells)
+    if (!client)
         return -ENOMEM;
-    for (uint32_t i = 0; i < vectors; i++) {
-        bells[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        if (bells[i] < 0) {
-            rc = -errno;
-            bells_close(bells, i);
-            return rc;
-        }
+    client->bells = calloc(vectors, sizeof(*client->bells));
+    if (!client->bells) {
+        free(client);
+        return -ENOMEM;
     }
-    *result = bells;
+    client->socket = socket;
+    client->id = id;
+    client->vectors = vectors;
+    *result = client;
     return 0;
 }
 
 int tmbi_client_new(int socket, uint32_t id, uint32_t vectors,
                     struct tmbi_client **result)
 {
-    struct tmbi_client *client = calloc(1, sizeof(*client));
-    int rc;
+    struct tmbi_client *client;
+    int rc = client_make(socket, id, vectors, &client);
 
-    if (!client)
-        return -ENOMEM;
-    rc = bells_open(vectors, &client->bells);
-    if (rc) {
-        free(client);
+    if (rc)
         return rc;
+    for (uint32_t i = 0; i < vectors; i++) {
+        client->bells[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (client->bells[i] < 0) {
+            rc = -errno;
+            bells_close(client->bells, i);
+            free(client);
+            return rc;
+        }
     }
-    client->socket = socket;
-    client->id = id;
-    client->vectors = vectors;
     *result = client;
+    return 0;
+}
+
+int tmbi_client_adopt(int socket, uint32_t id, uint32_t vectors, const int *bells,
+                      struct tmbi_client **result)
+{
+    int rc = client_make(socket, id, vectors, result);
+
+    if (rc)
+        return rc;
+    memcpy((*result)->bells, bells, vectors * sizeof(*bells));
+    (*result)->greeted = GREETING_MESSAGES;
+    (*result)->kept = true;
     return 0;
 }
 

@@ -27,11 +27,15 @@ struct tmbi_client {
     uint32_t greeted;  /* messages of the greeting that were sent */
     uint32_t told;     /* vectors of news[0] that were sent */
     bool wants_output; /* EPOLLOUT is watched */
+    bool kept;         /* by the server's keeper */
 };
 
 /* A client owns its socket once it was made. */
 int tmbi_client_new(int socket, uint32_t id, uint32_t vectors,
                     struct tmbi_client **client);
+/* One that a former server had greeted; it owns these doorbells, too. */
+int tmbi_client_adopt(int socket, uint32_t id, uint32_t vectors, const int *bells,
+                      struct tmbi_client **client);
 void tmbi_client_free(struct tmbi_client *client);
 
 /* Note for telling that a peer came, or went. -ENOMEM. */

@@ -5,9 +5,25 @@
 #define TMBI_SERVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../../../core/export.h"
+
+/*
+ * Who keeps descriptors for the next server should this one die: a machine can't connect
+ * anew, so the region, the listening socket, and each client's connection and doorbells
+ * must be found again. The command implements it by systemd's file descriptor store.
+ */
+struct tmbi_keeper {
+    void (*keep)(const char *name, int fd);
+    void (*forget)(const char *name);
+    void (*serving)(void); /* the server listens */
+    /* What the former server left; the server owns the descriptors from now on. */
+    size_t count;
+    char *const *names;
+    const int *fds;
+};
 
 struct tmbi_server_options {
     const char *socket;   /* path to listen on; must not exist, or be a dead server's */
@@ -17,7 +33,8 @@ struct tmbi_server_options {
     bool hugepages;
     int numa;          /* node for the region's memory, or -1 */
     const char *group; /* may connect, beside the owner; NULL: owner only */
-    int ready_fd;      /* if >= 0: a byte is written and it is closed, once listening */
+    const struct tmbi_keeper *keeper; /* NULL: nobody */
+    int ready_fd; /* if >= 0: a byte is written and it is closed, once listening */
 };
 
 /* Serve until SIGTERM or SIGINT, then remove the socket. Returns 0, or a negative errno

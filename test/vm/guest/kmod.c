@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -185,6 +187,33 @@ void access_enter(struct access *access)
     access_map(access);
 }
 
+void access_by_sysfs(struct access *access)
+{
+    char pattern[] = "/sys/bus/pci/devices/*/device", path[160], text[16];
+    glob_t devices;
+    int fd = -1;
+
+    memset(access, 0, sizeof *access);
+    expect(glob(pattern, 0, NULL, &devices) == 0);
+    for (size_t i = 0; i < devices.gl_pathc && fd < 0; i++) {
+        const char *name = devices.gl_pathv[i];
+        if (!text_read(name, text, sizeof text) || strcmp(text, "0x1110"))
+            continue;
+        snprintf(path, sizeof path, "%.*s/resource2", (int)(strrchr(name, '/') - name),
+                 name);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+    }
+    globfree(&devices);
+    struct stat status;
+    expect(fstat(fd, &status) == 0 && status.st_size > 0);
+    device.size = (size_t)status.st_size;
+    access->region = mmap(NULL, device.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    expect(access->region != MAP_FAILED);
+    close(fd);
+    access->header = (struct tmbi_region_header *)access->region;
+    access->slots = (struct tmbi_slot *)(access->region + access->header->slots_offset);
+}
+
 /* ---- the region ---- */
 
 void region_format(uint8_t *base, size_t size)
@@ -203,14 +232,14 @@ void region_format(uint8_t *base, size_t size)
 
 static bool slot_change(struct tmbi_slot *slot, uint32_t from, uint32_t to)
 {
-    return atomic_compare_exchange_strong(&slot->state, &from, to);
+    return atomic_compare_exchange_strong(&slot->word, &from, to);
 }
 
 uint32_t slot_claim(const struct access *access, uint32_t job)
 {
-    uint32_t i = access->header->slot_count, claimed = TMBI_SLOT_CLAIMED;
+    uint32_t i = access->header->slot_count;
+    uint32_t claimed = TMBI_SLOT_WORD(TMBI_SLOT_CLAIMED, access->id);
 
-    claimed |= access->id << TMBI_SLOT_CLAIMER_SHIFT;
     do
         expect(i-- > 0);
     while (!slot_change(&access->slots[i], TMBI_SLOT_FREE, claimed));
@@ -229,12 +258,12 @@ uint32_t slot_claim(const struct access *access, uint32_t job)
 
 void slot_state_set(struct tmbi_slot *slot, uint32_t state)
 {
-    atomic_store(&slot->state, state);
+    atomic_store(&slot->word, state ? TMBI_SLOT_WORD(state, slot->epoch) : 0);
 }
 
 uint32_t slot_state(const struct tmbi_slot *slot)
 {
-    return atomic_load(&slot->state);
+    return atomic_load(&slot->word) & TMBI_SLOT_STATE_MASK;
 }
 
 bool slot_becomes(const struct tmbi_slot *slot, uint32_t state, int ms)
@@ -256,6 +285,7 @@ struct child owner_start(uint32_t job, child_fn *then)
     child.pid = fork();
     if (child.pid == 0) {
         struct access access;
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a case that fails leaves nobody behind */
         access_enter(&access);
         uint32_t slot = slot_claim(&access, job);
         expect(access_own(&access, slot) == 0);

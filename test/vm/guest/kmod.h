@@ -45,7 +45,9 @@ int kmod_bind(bool bind);
 void access_open(struct access *access);
 void access_map(struct access *access);
 void access_map_part(struct access *access, size_t bytes);
-void access_enter(struct access *access);                   /* open and map `device` */
+void access_enter(struct access *access); /* open and map `device` */
+/* The region only: without a driver, sysfs gives it to root. */
+void access_by_sysfs(struct access *access);
 int access_own(const struct access *access, uint32_t slot); /* 0 or -errno */
 /* Whether the vector's doorbell was heard within so long; the events are eaten. */
 bool access_heard(const struct access *access, unsigned vector, int ms);

@@ -2,7 +2,11 @@
 /*
  * Checks the kernel module tombolo_uio from within a guest, as root, with nobody else
  * using it: loads and unloads it, once for each way to map the region.
- *   kmod_check [FILE.ko [MODE...]]     without a file: modprobe
+ *   kmod_check [FILE.ko [MODE...]]   without a file: modprobe
+ * Pieces of tests that are driven from outside:
+ *   kmod_check own     own a slot, say which, and read all of the region for ever
+ *   kmod_check slots   number and state of each slot of a process of this kind; by sysfs
+ *                      while the module isn't loaded
  */
 #include <errno.h>
 #include <stdio.h>
@@ -106,10 +110,42 @@ static void check_log(void)
     report("kernel", "log", n <= 0 || found);
 }
 
+static _Noreturn void command_own(void)
+{
+    struct access access;
+
+    expect(kmod_find() == 0);
+    access_enter(&access);
+    uint32_t slot = slot_claim(&access, 0);
+    expect(access_own(&access, slot) == 0);
+    printf("%u\n", slot);
+    fflush(stdout);
+    for (size_t at = 0;; at = (at + 4096) % device.size)
+        (void)*(volatile uint8_t *)(access.region + at);
+}
+
+static int command_slots(void)
+{
+    struct access access;
+
+    if (kmod_find() == 0)
+        access_enter(&access);
+    else
+        access_by_sysfs(&access);
+    for (uint32_t i = 0; i < access.header->slot_count; i++)
+        if (access.slots[i].kind == TMBI_SLOT_OWN)
+            printf("%u %#x\n", i, slot_state(&access.slots[i]));
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     static const char *const modes[] = {"auto", "pfn", "uncached", NULL};
 
+    if (count == 2 && strcmp(arguments[1], "own") == 0)
+        command_own();
+    if (count == 2 && strcmp(arguments[1], "slots") == 0)
+        return command_slots();
     kmod_path = count > 1 ? arguments[1] : NULL;
     report("any", "wrong-parameter", kmod_load("fastest") == 0);
     if (count > 2)

@@ -42,21 +42,6 @@ static void unload_and_reload(void)
     }
 }
 
-/* Without a driver, sysfs gives the region to root. */
-static void region_by_sysfs(struct access *access)
-{
-    char path[128];
-
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/resource2", device.pci);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    expect(fd >= 0);
-    access->region = mmap(NULL, device.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    expect(access->region != MAP_FAILED);
-    close(fd);
-    access->header = (struct tmbi_region_header *)access->region;
-    access->slots = (struct tmbi_slot *)(access->region + access->header->slots_offset);
-}
-
 /* What a machine leaves that was reset, and what is another's. */
 static void former_boot_is_dead(void)
 {
@@ -71,22 +56,20 @@ static void former_boot_is_dead(void)
     for (unsigned i = 0; i == 0 || i < device.vectors; i++)
         close(access.fds[i]);
     expect(kmod_unload() == 0);
-    region_by_sysfs(&raw);
+    access_by_sysfs(&raw);
     deaths = raw.header->deaths;
     slot_state_set(&raw.slots[live], TMBI_SLOT_LIVE);
-    slot_state_set(&raw.slots[claimed],
-                   id << TMBI_SLOT_CLAIMER_SHIFT | TMBI_SLOT_CLAIMED);
+    atomic_store(&raw.slots[claimed].word, TMBI_SLOT_WORD(TMBI_SLOT_CLAIMED, id));
     slot_state_set(&raw.slots[other], TMBI_SLOT_LIVE);
     raw.slots[other].peer_id = id + 1;
-    slot_state_set(&raw.slots[others],
-                   (id + 1) << TMBI_SLOT_CLAIMER_SHIFT | TMBI_SLOT_CLAIMED);
+    atomic_store(&raw.slots[others].word, TMBI_SLOT_WORD(TMBI_SLOT_CLAIMED, id + 1));
     munmap(raw.region, device.size);
     reload();
     access_enter(&access);
     expect(slot_state(&access.slots[live]) == TMBI_SLOT_DEAD);
     expect(slot_state(&access.slots[claimed]) == TMBI_SLOT_FREE);
     expect(slot_state(&access.slots[other]) == TMBI_SLOT_LIVE);
-    expect((slot_state(&access.slots[others]) & 0xff) == TMBI_SLOT_CLAIMED);
+    expect(slot_state(&access.slots[others]) == TMBI_SLOT_CLAIMED);
     expect(access.header->deaths == deaths + 1);
     for (uint32_t slots[] = {live, other, others}, i = 0; i < 3; i++)
         slot_free(&access, slots[i]);

@@ -221,8 +221,8 @@ static void left_by_module(void)
     struct child child = owner_start(0, leave_by_module);
     expect(slot_becomes(&access.slots[child.slot], TMBI_SLOT_LEFT, 2000));
     slot_free(&access, child.slot);
-    slot_state_set(&access.slots[child.slot], TMBI_SLOT_LIVE);
     access.slots[child.slot].epoch++;
+    slot_state_set(&access.slots[child.slot], TMBI_SLOT_LIVE);
     usleep(2 * TMBI_BEAT_MS * 1000);
     child_kill(child.pid);
     expect(slot_state(&access.slots[child.slot]) == TMBI_SLOT_LIVE);
