@@ -108,6 +108,7 @@ vm_accelerate() {
         VM_ACCEL=tcg
         ! guest_wait probe 10 >/dev/null 2>&1 || VM_ACCEL=kvm
         guest_kill probe
+        vm_numbers=()
     fi
     # Without maxcpus=2 QEMU would emulate one processor only, with no barriers and no
     # atomics towards the other guest. `rep movsb` is slow without KVM.

@@ -76,7 +76,8 @@ vm_network() { # NAME
     case ${o[net]} in
     no) return 0 ;;
     tap)
-        "${vm_net[@]}" ip tuntap add "tap-$1" mode tap
+        "${vm_net[@]}" ip link show "tap-$1" >/dev/null 2>&1 ||
+            "${vm_net[@]}" ip tuntap add "tap-$1" mode tap
         "${vm_net[@]}" ip link set "tap-$1" master br0 up
         netdev="tap,ifname=tap-$1,script=no,downscript=no"
         qemu=("${vm_net[@]}" "${vm_guard[@]}" "${qemu[@]}") # nsenter may undo the first
