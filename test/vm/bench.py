@@ -50,13 +50,17 @@ def human(us):
     return f"{us / 1e3:.3g} ms" if us >= 1e3 else f"{us:.3g} us"
 
 
+def times(value):
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def table(best):
     print(f"\nlock - put - unlock\n{'bytes':>9} {'MPICH over TCP':>15} {'ivshmem':>12} "
           f"{'factor':>8}")
     for method, size in sorted(best):
         if method == "mpich-lock-put" and ("ivshmem-lock-put", size) in best:
             slow, fast = best[method, size][1], best["ivshmem-lock-put", size][1]
-            print(f"{size:>9} {human(slow):>15} {human(fast):>12} {slow / fast:>8.3g}")
+            print(f"{size:>9} {human(slow):>15} {human(fast):>12} {times(slow / fast):>8}")
     print("published: 6 for small messages, 3 for 1 MiB")
 
 
@@ -65,7 +69,7 @@ def ratios(best, waiting):
         if slow in best and fast in best:
             value = best[slow][1] / best[fast][1]
             met = value <= aim if most else value >= aim
-            print(f"{text:<58} {value:>8.3g}  {'<=' if most else '>='} {aim:<4}"
+            print(f"{text:<58} {times(value):>8}  {'<=' if most else '>='} {aim:<4}"
                   f" {'' if met else 'MISSED'}".rstrip())
 
     least, most = (pick(size for _, size in best if size) for pick in (min, max))
@@ -82,7 +86,7 @@ def ratios(best, waiting):
           ("tcp-pingpong", least), ("ivshmem-signal-spin", least), 50)
     if waiting:
         value = statistics.median(waiting)
-        print(f"{'CPU of a rank that waits, in %':<58} {value:>8.3g}  <= 2   "
+        print(f"{'CPU of a rank that waits, in %':<58} {times(value):>8}  <= 2   "
               f" {'' if value <= 2 else 'MISSED'}".rstrip())
 
 

@@ -102,16 +102,21 @@ static void ask(struct bench *bench)
 int main(int argc, char **argv)
 {
     uint8_t *registers;
+    uint32_t id;
 
     device = open(DEVICE, O_RDWR | O_CLOEXEC);
     if (device < 0)
         bench_die(DEVICE);
     registers = registers_map();
+    id = *(volatile uint32_t *)(registers + ID);
     doorbell = (volatile uint32_t *)(registers + DOORBELL);
     if (argc > 2)
         peer = (uint32_t)atoi(argv[2]) << 16;
     if (argc == 2 && !strcmp(argv[1], "id")) {
-        printf("%u\n", *(volatile uint32_t *)(registers + ID));
+        printf("%u\n", id);
+    } else if (argc > 2 && peer == id << 16) {
+        fprintf(stderr, "uio_pingpong: %u is our own ID\n", id);
+        return 2;
     } else if (argc == 3 && !strcmp(argv[1], "answer")) {
         answer();
     } else if (argc == 4 && !strcmp(argv[1], "ask")) {
