@@ -6,9 +6,9 @@ set -euo pipefail
 # shellcheck source=test/report.sh
 . "$(dirname "$0")/report.sh"
 tombolo=${TOMBOLO:-${BUILD:-build}/tombolo}
-tests='put-latency get-latency put-bandwidth get-bandwidth put-rate atomic lock
-    lock-contended signal barrier limits'
-bounded='put-bandwidth get-bandwidth lock-contended signal'
+tests='put-latency get-latency put-bandwidth get-bandwidth put-rate lock-put atomic
+    lock lock-contended signal put-signal barrier limits'
+bounded='put-bandwidth get-bandwidth lock-put lock-contended signal'
 
 perf() { # ARGUMENTS...
     timeout 120 "$tombolo" perf "$@"
@@ -31,7 +31,7 @@ for row in rows:
     if row["test"] in os.environ["BOUNDED"].split():
         assert row["limit"] > 0, row
 sizes = sorted({row["bytes"] for row in rows if row["bytes"]})
-if os.environ["TEST"].endswith(("latency", "bandwidth")):
+if os.environ["TEST"].endswith(("latency", "bandwidth", "lock-put", "put-signal")):
     assert sizes == [8 << i for i in range(10)], sizes
 '
 }
@@ -70,7 +70,8 @@ alone_under_launcher() {
 for name in $tests; do
     check "$name" json "$name"
 done
-for name in put-latency get-latency put-bandwidth get-bandwidth atomic signal; do
+for name in put-latency get-latency put-bandwidth get-bandwidth lock-put atomic signal \
+    put-signal; do
     check "$name, target create" json "$name" --target create
 done
 check "csv" csv

@@ -12,7 +12,8 @@ vm=$build/vm
 kernel=$vm/kernel       # the unpacked package
 drivers=(virtio_pci virtio_console virtio_net uio vfio_pci vfio_iommu_type1)
 programs=(tombolo conformance quiet kmod_check hello_put halo2d shared_counter work_queue
-    fault_chaos fault_jobs fault_machines fault_locks fault_routes fault_waits)
+    fault_chaos fault_jobs fault_machines fault_locks fault_routes fault_waits
+    tcp_pingpong uio_pingpong waiting)
 
 complain() { # TEXT...
     echo "image.sh: $*" >&2
@@ -155,6 +156,9 @@ add_mpich() { # ROOT
         [ -e "$path" ] || complain "$path is missing; install mpich"
         add_closure "$1" "$path" "$path"
     done
+    [ -n "$(command -v mpicc)" ] || complain "no mpicc here; install libmpich-dev"
+    mpicc -O2 -Wall -o "$vm/mpi_lock_put" "$top/test/vm/guest/mpi_lock_put.c"
+    add_closure "$1" "$vm/mpi_lock_put" bin/mpi_lock_put
 }
 
 pack() { # ROOT CPIO

@@ -194,8 +194,11 @@ static int bell_measure(const struct perf *perf, bell_sample *sample, int most,
     struct perf_samples samples;
     struct perf_window w;
     int fds[2] = {-1, -1};
-    int rc = perf_window_open(perf, 64, &w);
+    int rc;
 
+    if (perf->apart)
+        return 0;
+    rc = perf_window_open(perf, 64, &w);
     if (rc == 0)
         rc = fds_share(perf, fds);
     if (rc == 0)
@@ -260,6 +263,13 @@ static int limit_memcpy(struct perf *perf, uint64_t bytes)
     return 0;
 }
 
+static void report_unless_empty(const struct perf *perf, int rc,
+                                const struct perf_row *row)
+{
+    if (rc == 0 && perf->rank == 0 && row->iters > 0)
+        perf_report(perf, row);
+}
+
 int perf_limits(struct perf *perf)
 {
     struct perf_row wake = {.variant = "eventfd wake"};
@@ -271,16 +281,13 @@ int perf_limits(struct perf *perf)
     perf->target = PERF_ALLOC; /* the region's own memory */
     perf_report_begin(perf);
     rc = perf_limit_cacheline(perf, &line);
-    if (rc == 0 && perf->rank == 0)
-        perf_report(perf, &line);
+    report_unless_empty(perf, rc, &line);
     if (rc == 0)
         rc = perf_limit_eventfd(perf, &bell);
-    if (rc == 0 && perf->rank == 0)
-        perf_report(perf, &bell);
+    report_unless_empty(perf, rc, &bell);
     if (rc == 0)
         rc = perf_limit_wake(perf, &wake);
-    if (rc == 0 && perf->rank == 0)
-        perf_report(perf, &wake);
+    report_unless_empty(perf, rc, &wake);
     for (uint64_t bytes = perf->min_bytes; rc == 0 && bytes <= perf->max_bytes;
          bytes *= 2)
         rc = limit_memcpy(perf, bytes);

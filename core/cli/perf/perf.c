@@ -36,10 +36,12 @@ static const struct {
              {"put-bandwidth", perf_put_bandwidth},
              {"get-bandwidth", perf_get_bandwidth},
              {"put-rate", perf_put_rate},
+             {"lock-put", perf_lock_put},
              {"atomic", perf_atomic},
              {"lock", perf_lock},
              {"lock-contended", perf_lock_contended},
              {"signal", perf_signal},
+             {"put-signal", perf_put_signal},
              {"barrier", perf_barrier},
              {"limits", perf_limits}};
 #define TESTS (sizeof(tests) / sizeof(tests[0]))
@@ -141,13 +143,13 @@ static const struct argp options = {
     .options = option_list,
     .parser = parse_option,
     .args_doc = "TEST",
-    .doc =
-        "Measure what Tombolo does between two ranks, beside what bounds it.\v"
-        "Tests: put-latency get-latency put-bandwidth get-bandwidth put-rate atomic lock "
-        "lock-contended signal barrier limits, or all. Run alone it starts its ranks "
-        "itself; under `tombolo run` it uses the ranks that it has. \"limit\" was "
-        "measured "
-        "in the same run; \"reached\" (ratio) is the part of it that was reached."};
+    .doc = "Measure what Tombolo does between two ranks, beside what bounds it.\v"
+           "Tests: put-latency get-latency put-bandwidth get-bandwidth put-rate lock-put "
+           "atomic lock lock-contended signal put-signal barrier limits, or all. Run "
+           "alone it starts its ranks "
+           "itself; under `tombolo run` it uses the ranks that it has. \"limit\" was "
+           "measured "
+           "in the same run; \"reached\" (ratio) is the part of it that was reached."};
 
 /* Run alone: start this command again as the ranks of a job. */
 static int start_ranks(const struct arguments *arguments, int argc, char **argv)
@@ -184,6 +186,18 @@ static int start_ranks(const struct arguments *arguments, int argc, char **argv)
     return 1;
 }
 
+/* All must agree, so all look at the same two ranks. */
+static int find_distance(struct perf *perf)
+{
+    struct tmb_peer_info first, second;
+    int rc = tmb_peer_info(0, &first, sizeof(first));
+
+    if (rc == 0)
+        rc = tmb_peer_info(1, &second, sizeof(second));
+    perf->apart = rc == 0 && first.host != second.host;
+    return rc;
+}
+
 static int join(struct perf *perf)
 {
     struct tmb_peer_info partner;
@@ -201,7 +215,7 @@ static int join(struct perf *perf)
     }
     rc = tmb_peer_info(perf->rank == 0 ? 1 : 0, &partner, sizeof(partner));
     memcpy(perf->provider, partner.provider, sizeof(perf->provider));
-    return rc;
+    return rc ? rc : find_distance(perf);
 }
 
 static int run_tests(struct perf *perf, const char *wanted)

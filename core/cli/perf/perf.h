@@ -26,6 +26,7 @@ struct perf {
     enum perf_target target;
     bool progress;
     int rank, size;
+    bool apart;        /* ranks 0 and 1 are under different kernels */
     char provider[16]; /* by which rank 0 reaches rank 1 */
 };
 
@@ -109,7 +110,9 @@ void perf_settle(const struct perf_window *window);
 /* On rank 0: how long ago that moment was. */
 int64_t perf_since_settled(const struct perf_window *window);
 
-/* ---- limits (limit.c): what the machine allows; measured by ranks 0 and 1 ---- */
+/* ---- limits (limit.c): what the machine allows; measured by ranks 0 and 1 ----
+ * An eventfd joins no two kernels: where ranks 0 and 1 are apart, those rows stay empty,
+ * and so there is no limit. */
 
 int perf_limit_cacheline(const struct perf *perf, struct perf_row *row);
 /* Round trips between two processes that sleep by turns. */
@@ -121,6 +124,7 @@ int perf_limit_wake(const struct perf *perf, struct perf_row *row);
 
 int perf_put_latency(struct perf *perf);
 int perf_get_latency(struct perf *perf);
+int perf_lock_put(struct perf *perf);
 int perf_put_bandwidth(struct perf *perf);
 int perf_get_bandwidth(struct perf *perf);
 int perf_put_rate(struct perf *perf);
@@ -128,6 +132,7 @@ int perf_atomic(struct perf *perf);
 int perf_lock(struct perf *perf);
 int perf_lock_contended(struct perf *perf);
 int perf_signal(struct perf *perf);
+int perf_put_signal(struct perf *perf);
 int perf_barrier(struct perf *perf);
 int perf_limits(struct perf *perf);
 

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Atomics, locks, signals and barriers, between rank 0 and rank 1. */
+/* Atomics and locks that nobody contends for, and barriers. */
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "../../wake.h"
 #include "perf.h"
 
 #define TARGET 1
-
-/* So that a waiter never sleeps. */
-#define SPIN_NS INT64_C(1000000000)
 
 /* ---- calls that rank 0 makes alone ---- */
 
@@ -177,117 +173,7 @@ int perf_lock(struct perf *perf)
     return sync_rows(perf, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
-/* ---- from rank 1 to rank 0, which waits ---- */
-
-/* One round; on rank 0 *ns is how long the hand-off took. */
-typedef int handoff_round(const struct perf *perf, struct perf_window *w, uint64_t round,
-                          int64_t *ns);
-
-/*
- * Rank 1 holds the lock until rank 0, which has said that it is about to ask for it, has
- * had the time to wait or to fall asleep; the moment of unlocking stands in a word of
- * rank 0's. Two readings of the clock are part of what is measured.
- */
-static int lock_round(const struct perf *perf, struct perf_window *w, uint64_t round,
-                      int64_t *ns)
-{
-    int rc = 0;
-
-    if (perf->rank == 1) {
-        rc = tmb_lock(w->win, TARGET, TMB_LOCK_EXCLUSIVE, TMB_FOREVER);
-        perf_tell(w, 2 * round);
-        perf_hear(w, 2 * round);
-        perf_settle(w);
-        rc = rc ? rc : tmb_unlock(w->win, TARGET);
-        perf_hear(w, 2 * round + 1); /* it may have come too late to wait */
-        return rc;
-    }
-    perf_hear(w, 2 * round);
-    perf_tell(w, 2 * round);
-    rc = tmb_lock(w->win, TARGET, TMB_LOCK_EXCLUSIVE, TMB_FOREVER);
-    *ns = perf_since_settled(w);
-    rc = rc ? rc : tmb_unlock(w->win, TARGET);
-    perf_tell(w, 2 * round + 1);
-    return rc;
-}
-
-/* To and fro, so half of a round is one hand-off. */
-static int signal_round(const struct perf *perf, struct perf_window *w, uint64_t round,
-                        int64_t *ns)
-{
-    int64_t start = perf_clock();
-    int rc = 0;
-
-    if (perf->rank == 1)
-        rc = tmb_wait(w->win, 0, TMB_GE, round, TMB_FOREVER, NULL);
-    if (rc == 0)
-        rc = tmb_put_signal(w->win, !perf->rank, 8, &round, sizeof(round), 0,
-                            TMB_SIGNAL_SET, round);
-    if (perf->rank == 0 && rc == 0)
-        rc = tmb_wait(w->win, 0, TMB_GE, round, TMB_FOREVER, NULL);
-    *ns = (perf_clock() - start) / 2;
-    return rc;
-}
-
-static int handoff_row(const struct perf *perf, handoff_round *go, const char *variant,
-                       int64_t spin_ns, double limit)
-{
-    struct perf_row row = {.variant = variant, .limit = limit};
-    struct perf_samples samples;
-    struct perf_window w;
-    int64_t ns = 0;
-    int rc = perf_window_open(perf, 64, &w);
-
-    if (rc == 0)
-        rc = perf_samples_init(&samples, perf, 10000, 1 << 30);
-    if (rc)
-        return rc;
-    perf_progress(perf, variant);
-    tmbi_wake_set_spin(spin_ns);
-    for (uint64_t i = 1; perf->rank < 2 && rc == 0 && samples.count < samples.room; i++) {
-        rc = go(perf, &w, i, &ns);
-        perf_samples_add(&samples, ns);
-    }
-    if (rc == 0 && perf->rank == 0) {
-        perf_samples_sum(&samples, &row);
-        perf_report(perf, &row);
-    }
-    perf_samples_free(&samples);
-    perf_window_close(&w);
-    return rc;
-}
-
-/* `wake`: what bounds a wake-up; a spinner is bounded by a cache line's way. */
-static int handoff_rows(struct perf *perf, handoff_round *go, double wake)
-{
-    struct perf_row line = {.variant = ""};
-    int rc = perf_limit_cacheline(perf, &line);
-
-    perf_report_begin(perf);
-    if (rc == 0)
-        rc = handoff_row(perf, go, "to a sleeper", 0, wake);
-    if (rc == 0)
-        rc = handoff_row(perf, go, "to a spinner", SPIN_NS, line.p50 / 2);
-    return rc;
-}
-
-/* Bounded by an eventfd's wake-up of a process that has slept as long. */
-int perf_lock_contended(struct perf *perf)
-{
-    struct perf_row wake = {.variant = ""};
-    int rc = perf_limit_wake(perf, &wake);
-
-    return rc ? rc : handoff_rows(perf, lock_round, wake.p50);
-}
-
-/* Bounded by half of an eventfd's round trip. */
-int perf_signal(struct perf *perf)
-{
-    struct perf_row trip = {.variant = ""};
-    int rc = perf_limit_eventfd(perf, &trip);
-
-    return rc ? rc : handoff_rows(perf, signal_round, trip.p50 / 2);
-}
+/* ---- calls that all make ---- */
 
 static int barrier(void *arg)
 {

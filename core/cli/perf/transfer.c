@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Latency, bandwidth and rate of put and get, from rank 0 to rank 1. */
+/* Latency, bandwidth and rate of put and get, and a put under a lock, from rank 0 to
+ * rank 1. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -38,6 +39,16 @@ static int put_flush(void *arg)
     int rc = put(arg);
 
     return rc ? rc : flush(arg);
+}
+
+static int lock_put_unlock(void *arg)
+{
+    const struct transfer *t = arg;
+    int rc = tmb_lock(t->win, TARGET, TMB_LOCK_EXCLUSIVE, TMB_FOREVER);
+
+    if (rc == 0)
+        rc = put(arg);
+    return rc ? rc : tmb_unlock(t->win, TARGET);
 }
 
 static int get(void *arg)
@@ -176,6 +187,11 @@ static int get_latency_rows(const struct perf *perf, struct transfer *t)
     return latency_row(perf, t, "get", get, copy_in);
 }
 
+static int lock_put_rows(const struct perf *perf, struct transfer *t)
+{
+    return latency_row(perf, t, "", lock_put_unlock, copy_out);
+}
+
 static int put_bandwidth_rows(const struct perf *perf, struct transfer *t)
 {
     return bandwidth_row(perf, t, put, copy_out);
@@ -199,6 +215,11 @@ int perf_put_latency(struct perf *perf)
 int perf_get_latency(struct perf *perf)
 {
     return over_sizes(perf, get_latency_rows);
+}
+
+int perf_lock_put(struct perf *perf)
+{
+    return over_sizes(perf, lock_put_rows);
 }
 
 int perf_put_bandwidth(struct perf *perf)
