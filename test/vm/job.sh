@@ -6,6 +6,7 @@
 #                                   job_server's region for the host
 #   job_says NAME PLACE TEXT SECONDS  until that launcher has printed a line like that
 #   job_wait NAME PLACE             its exit code
+#   job_forget NAME PLACE           don't wait for it any more
 #   job_ends NAME PLACE...          all these end well
 #   job_output NAME                 what all have printed
 job_server=server
@@ -52,6 +53,12 @@ job_wait() { # NAME PLACE
     wait "${job_pids[$1.$2]}" || code=$?
     unset "job_pids[$1.$2]"
     return $code
+}
+
+# Its machine has forgotten of it.
+job_forget() { # NAME PLACE
+    kill "${job_pids[$1.$2]}" 2>/dev/null || true
+    job_wait "$1" "$2" || true
 }
 
 job_ends() { # NAME PLACE...
