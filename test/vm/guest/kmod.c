@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define PART ((size_t)16 << 20)
+
 const char *kmod_path;
 struct device device;
 
@@ -151,6 +153,7 @@ void access_map(struct access *access)
 
 void access_map_part(struct access *access, size_t bytes)
 {
+    access->bytes = bytes;
     access->region = map_at(access, bytes, TMBI_UIO_MAP_REGION);
     expect(access->region != MAP_FAILED);
     uint8_t *page = map_at(access, (size_t)getpagesize(), TMBI_UIO_MAP_REGISTERS);
@@ -184,7 +187,7 @@ bool access_heard(const struct access *access, unsigned vector, int ms)
 void access_enter(struct access *access)
 {
     access_open(access);
-    access_map(access);
+    access_map_part(access, device.size < PART ? device.size : PART);
 }
 
 void access_by_sysfs(struct access *access)

@@ -27,6 +27,7 @@ struct device {
 struct access {
     int fds[VECTORS_MAX];
     uint8_t *region;
+    size_t bytes; /* of it that are mapped */
     volatile uint32_t *registers;
     struct tmbi_region_header *header;
     struct tmbi_slot *slots;
@@ -45,7 +46,9 @@ int kmod_bind(bool bind);
 void access_open(struct access *access);
 void access_map(struct access *access);
 void access_map_part(struct access *access, size_t bytes);
-void access_enter(struct access *access); /* open and map `device` */
+/* Open `device` and map the first part of the region: filling in page tables takes time.
+ */
+void access_enter(struct access *access);
 /* The region only: without a driver, sysfs gives it to root. */
 void access_by_sysfs(struct access *access);
 int access_own(const struct access *access, uint32_t slot); /* 0 or -errno */

@@ -115,7 +115,8 @@ static _Noreturn void command_own(void)
     struct access access;
 
     expect(kmod_find() == 0);
-    access_enter(&access);
+    access_open(&access);
+    access_map(&access);
     uint32_t slot = slot_claim(&access, 0);
     expect(access_own(&access, slot) == 0);
     printf("%u\n", slot);

@@ -14,7 +14,8 @@ static void data(void)
     struct access access;
     size_t step = device.size / 64;
 
-    access_enter(&access);
+    access_open(&access);
+    access_map(&access);
     for (size_t at = device.size / 2; at < device.size; at += step)
         *(volatile uint64_t *)(access.region + at) = ~at;
     expect(munmap(access.region, device.size) == 0);
@@ -33,7 +34,8 @@ static void map_rules(void)
     struct access access;
     size_t page = (size_t)getpagesize();
 
-    access_enter(&access);
+    access_open(&access);
+    access_map(&access);
     expect(map_raw(&access, device.size, MAP_PRIVATE, 1) == MAP_FAILED);
     expect(map_raw(&access, device.size + page, MAP_SHARED, 1) == MAP_FAILED);
     expect(map_raw(&access, 2 * page, MAP_SHARED, 0) == MAP_FAILED);
@@ -67,7 +69,7 @@ static void fork_inherits_nothing(void)
     uint32_t slot = slot_claim(&access, 0);
     expect(access_own(&access, slot) == 0);
     expect(read_in_child(&access) == SIGSEGV);
-    if (madvise(access.region, device.size, MADV_DOFORK) == 0)
+    if (madvise(access.region, access.bytes, MADV_DOFORK) == 0)
         expect(read_in_child(&access) == SIGBUS);
     expect(slot_state(&access.slots[slot]) == TMBI_SLOT_LIVE);
     slot_free(&access, slot);

@@ -124,7 +124,7 @@ static void kill_is_death(void)
 static void unmap_and_wait(struct access *access, uint32_t slot)
 {
     (void)slot;
-    expect(munmap(access->region, device.size) == 0);
+    expect(munmap(access->region, access->bytes) == 0);
     pause();
 }
 
@@ -233,7 +233,7 @@ static void left_by_module(void)
 static void read_for_ever(struct access *access, uint32_t slot)
 {
     (void)slot;
-    for (size_t at = 0;; at = (at + 4096) % device.size)
+    for (size_t at = 0;; at = (at + 4096) % access->bytes)
         (void)*(volatile uint8_t *)(access->region + at);
 }
 
