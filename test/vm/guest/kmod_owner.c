@@ -250,7 +250,8 @@ static void declared_dead(void)
     expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
     expect(access.header->size == device.size);
     child = owner_start(0, read_for_ever);
-    access.slots[child.slot].epoch++;
+    access.slots[child.slot].epoch++; /* it is another's now */
+    slot_state_set(&access.slots[child.slot], TMBI_SLOT_LIVE);
     status = child_end(child.pid);
     expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
     slot_free(&access, child.slot);
