@@ -39,12 +39,15 @@ start_manager() {
     await test -s "$work/pid"
 }
 
+has_successor() { # PID
+    [ -s "$work/pid" ] && [ "$(cat "$work/pid")" != "$1" ]
+}
+
 kill_server() {
     local pid
     pid=$(cat "$work/pid")
-    rm "$work/pid"
     kill -KILL "$pid"
-    await test -s "$work/pid"
+    await has_successor "$pid"
 }
 
 # A job that holds memory until the file goes; $holder is its launcher.
@@ -99,10 +102,10 @@ ends_meanwhile_are_seen() {
     kill -KILL "$pid"
     kill -KILL "$holder" $(pgrep -P "$holder")
     wait "$holder" || true
-    rm -f "$work/hold" "$work/pid"
+    rm -f "$work/hold"
     sleep 0.2
     kill -CONT "$manager"
-    await test -s "$work/pid"
+    await has_successor "$pid"
     ranks 2 fault_jobs fill 45000000 well
 }
 

@@ -86,6 +86,12 @@ static int region_join(struct plain *plain)
                                      .more = "a larger region has more",
                                      .entrust = slot_entrust};
 
+    if (plain->bytes < TMBI_REGION_MIN) {
+        tmbi_error("%s: has %zu bytes: a region has at least 1M (QEMU: size= of its "
+                   "memory-backend)",
+                   way->name, plain->bytes);
+        return -EINVAL;
+    }
     int status = tmbi_region_form(plain->memory, plain->bytes, way->name);
     if (!status)
         status = tmbi_region_attach(&way->region, plain->memory, plain->bytes);

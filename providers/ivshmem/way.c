@@ -119,6 +119,12 @@ static int device_open(const struct tmbi_way_config *config, struct tmbi_way **w
 
     if (named)
         return named_open(config->device, named, which, way);
+    if (which && !strchr(which, ':')) {
+        tmbi_error("TMB_IVSHMEM_DEVICE=%s: is neither a way (uio, vfio or plain) nor the "
+                   "address of a device, such as 0000:00:04.0",
+                   config->device);
+        return -EINVAL;
+    }
     for (size_t i = 0; i < CANDIDATES; i++) {
         int status = candidates[i].open(which, way, &why[i]);
         if (status != -ENODEV)

@@ -131,13 +131,18 @@ joins_burst() {
     job_ends burst a b host
 }
 
+has_successor() { # PID
+    [ -s "$rig/manager/pid" ] && [ "$(cat "$rig/manager/pid")" != "$1" ]
+}
+
 restarts() {
+    local pid
     job_start restart 1+1+1 fault_machines talk 5000
     job_says restart a ready 60
     sleep 0.5
-    kill -KILL "$(cat "$rig/manager/pid")"
-    rm "$rig/manager/pid"
-    vm_await 20 test -s "$rig/manager/pid"
+    pid=$(cat "$rig/manager/pid")
+    kill -KILL "$pid"
+    vm_await 20 has_successor "$pid"
     job_ends restart a b host
     # The next death is told by the successor.
     job_start after 1+1+1 fault_machines signal
@@ -183,10 +188,12 @@ other_layout() {
 }
 
 garbage() {
+    local told=yes
     python3 "$here/clients.py" garbage "$rig/server.server" "$rig/header"
-    refused garbage 'not a region\|does not fit'
-    guest_run a 20 'rmmod tombolo_uio && modprobe tombolo_uio'
+    refused garbage 'no region of' && guest_run a 20 'rmmod tombolo_uio && modprobe tombolo_uio' ||
+        told=no
     python3 "$here/clients.py" restore "$rig/server.server" "$rig/header"
+    [ "$told" = yes ]
 }
 
 # Guests that were lost are back for the next case, and all three can have a job.

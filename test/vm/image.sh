@@ -143,7 +143,8 @@ add_base() { # ROOT
     install -m 755 "$here/ivshmem" "$1/bin"
     "${CC:-gcc}" -O2 -Wall -static -o "$1/bin/agent" "$here/agent.c"
     mkdir -p "$1/dev" "$1/etc"
-    echo 'root:x:0:0:root:/root:/bin/sh' >"$1/etc/passwd"
+    printf '%s\n' 'root:x:0:0:root:/root:/bin/sh' 'nobody:x:65534:65534:nobody:/:/bin/sh' \
+        >"$1/etc/passwd"
     echo 'root:x:0:' >"$1/etc/group"
 }
 
