@@ -58,8 +58,9 @@ conformance() { # NAME SIZE MIX
         strided bounds atomic/o signal lock thread)
     job_server=$1 job_seconds=240
     job_start "$job" "$3" conformance "${cases[@]}"
-    for log in "$rig/$job".*; do
-        code=0 place=${log##*.}
+    for place in a b host; do
+        [ -n "${job_pids[$job.$place]:-}" ] || continue
+        code=0 log=$rig/$job.$place
         job_wait "$job" "$place" || code=$?
         while read -r word case; do
             case $word in
