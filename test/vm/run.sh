@@ -78,7 +78,7 @@ conformance() { # NAME SIZE MIX
             grep -avE '^ok ' "$log" | tail -n 60 | sed 's/^/    /'
         }
     done
-    cat "$logs/$3".* | grep -aqE '^[1-9][0-9]* passed, 0 failed, ' ||
+    grep -ahqE '^[1-9][0-9]* passed, 0 failed, ' "$logs/$3".* ||
         fail "$name $3 ends well" "no counts"
 }
 
