@@ -254,12 +254,29 @@ static void say_failure(const struct tmbi_launch *launch,
             failure->code);
 }
 
+/* Our ranks find themselves dead when they next wait, which may be never. */
+static void outcast_look(struct tmbi_launch *launch)
+{
+    struct tmbi_machines *machines = &launch->machines;
+
+    if (machines->failed || !tmbi_meeting_outcast(machines->meeting))
+        return;
+    machines->failed = true;
+    tmbi_cli_say(
+        "job %s: the others have declared this launcher dead, for its machine was "
+        "stopped for longer than TMB_IVSHMEM_HEARTBEAT: ending its ranks",
+        launch->options->job);
+    launch->exit_code = 1;
+    tmbi_ending_force(launch, 1, ABORT_PATIENCE);
+}
+
 static void failure_look(struct tmbi_launch *launch)
 {
     struct tmbi_machines *machines = &launch->machines;
     struct tmbi_failure failure;
     const struct tmbi_mate *mate;
 
+    outcast_look(launch);
     if (machines->failed || !tmbi_meeting_failed(machines->meeting, &failure))
         return;
     machines->failed = true;

@@ -29,9 +29,9 @@
 #define EVENTS_AT_ONCE 4
 
 /* How long who can't be rung sleeps between looks, at first and at last: the latter costs
- * less than one percent of a CPU. */
+ * less than one percent of a CPU, and a few where processors are emulated. */
 #define POLL_FIRST_NS 20000
-#define POLL_LAST_NS  2000000
+#define POLL_LAST_NS  10000000
 
 static int watch(struct tmbi_ivshmem *iv, uint32_t line, int fd, uint64_t what)
 {
@@ -151,17 +151,21 @@ static bool poll_until(struct tmbi_ivshmem *iv, enum tmbi_line line, int64_t tim
 {
     const struct tmbi_wake_slot *own = &iv->region->slots[iv->way->slot].wake[line];
     uint32_t deaths = atomic_load_explicit(iv->head.deaths, memory_order_relaxed);
-    int64_t now = tmbi_clock_ns(), end = now + timeout_ns, nap = POLL_FIRST_NS;
+    int64_t now = tmbi_clock_ns(), end = now + timeout_ns, *nap = &iv->nap_ns[line];
 
     for (; now < end; now = tmbi_clock_ns()) {
-        if (events_take(iv, line, nap < end - now ? nap : end - now) ||
+        if (*nap < POLL_FIRST_NS)
+            *nap = POLL_FIRST_NS;
+        if (events_take(iv, line, *nap < end - now ? *nap : end - now) ||
             /* acquire: partner is the exchange in tmbi_wake_slot_ring() */
             !atomic_load_explicit(&own->armed, memory_order_acquire) ||
-            atomic_load_explicit(iv->head.deaths, memory_order_acquire) != deaths)
+            atomic_load_explicit(iv->head.deaths, memory_order_acquire) != deaths) {
+            *nap = 0;
             return true;
-        nap = nap < POLL_LAST_NS / 2 ? 2 * nap : POLL_LAST_NS;
+        }
+        *nap = *nap < POLL_LAST_NS / 2 ? 2 * *nap : POLL_LAST_NS;
     }
-    return false;
+    return false; /* a long wait is many sleeps: the next goes on with this nap */
 }
 
 int tmbi_ivshmem_sleep(struct tmbi_endpoint *ep, enum tmbi_line line, int64_t timeout_ns)

@@ -45,9 +45,9 @@ struct tmbi_ivshmem {
     struct tmbi_arena arena;
     struct tmbi_rank *ranks; /* of the job; NULL before connect() */
     struct tmbi_calls calls;
+    int64_t nap_ns[TMBI_LINES]; /* of who polls; the line's one sleeper has it */
     int epoll[TMBI_LINES];
-    bool
-        polls; /* we are not rung by doorbells, or not by all; constant after connect() */
+    bool polls;              /* not all who wake us ring; constant after connect() */
     struct tmbi_watch watch; /* of the ranks' hearts, from connect() on */
     bool declared_dead;      /* we, by others; who looks has it */
     uint64_t host_hash;

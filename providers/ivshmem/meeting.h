@@ -103,4 +103,8 @@ TMBI_TOOL int tmbi_meeting_signalled(struct tmbi_meeting *meeting);
 TMBI_TOOL void tmbi_meeting_end(struct tmbi_meeting *meeting);
 TMBI_TOOL bool tmbi_meeting_over(struct tmbi_meeting *meeting);
 
+/* Whether the mates have declared us dead, for our machine was stopped for too long, and
+ * go on, or have ended, without us. Then nothing above does anything any more. */
+TMBI_TOOL bool tmbi_meeting_outcast(const struct tmbi_meeting *meeting);
+
 #endif

@@ -19,6 +19,15 @@ const struct tmbi_mate *tmbi_meeting_own(const struct tmbi_meeting *meeting)
     return &meeting->mates[meeting->own].mate;
 }
 
+/* What was ours in the region may be another job's by now: it is not to be touched. */
+bool tmbi_meeting_outcast(const struct tmbi_meeting *meeting)
+{
+    const struct tmbi_way *way = meeting->way;
+
+    return tmbi_slot_word(&meeting->region->slots[way->slot]) !=
+           TMBI_SLOT_WORD(TMBI_SLOT_LIVE, way->epoch);
+}
+
 /* ---- bells ---- */
 
 int tmbi_meeting_bell(const struct tmbi_meeting *meeting)
@@ -130,7 +139,8 @@ void tmbi_meeting_fault(struct tmbi_meeting *meeting, int error, const char *bla
 {
     struct tmbi_mailbox *box = meeting->box;
 
-    if (atomic_load_explicit(&box->fault, memory_order_relaxed)) /* ours alone */
+    if (tmbi_meeting_outcast(meeting) ||
+        atomic_load_explicit(&box->fault, memory_order_relaxed)) /* ours alone */
         return;
     box->blame_bytes = (uint32_t)strnlen(blame, TMBI_BLAME_MAX);
     memcpy(box->blame, blame, box->blame_bytes);
@@ -163,7 +173,8 @@ static void failure_enter(struct tmbi_meeting *meeting, enum tmbi_failure_kind k
                               (uint64_t)((rank + 1) & 0xffffff);
 
     /* relaxed: the word is all that it tells */
-    if (atomic_compare_exchange_strong_explicit(
+    if (!tmbi_meeting_outcast(meeting) &&
+        atomic_compare_exchange_strong_explicit(
             &tmbi_job_entry(meeting->region, meeting->job)->failure, &none, word,
             memory_order_relaxed, memory_order_relaxed))
         tmbi_meeting_ring(meeting);
@@ -255,6 +266,8 @@ bool tmbi_meeting_failed(struct tmbi_meeting *meeting, struct tmbi_failure *fail
 
 void tmbi_meeting_signal(struct tmbi_meeting *meeting, int sig)
 {
+    if (tmbi_meeting_outcast(meeting))
+        return;
     /* relaxed, as its readers: the word is all that it tells */
     uint32_t word = atomic_load_explicit(&meeting->box->signals, memory_order_relaxed);
 
@@ -279,6 +292,8 @@ int tmbi_meeting_signalled(struct tmbi_meeting *meeting)
 
 void tmbi_meeting_end(struct tmbi_meeting *meeting)
 {
+    if (tmbi_meeting_outcast(meeting))
+        return;
     /* release: partner is the acquire in mate_ended() */
     atomic_store_explicit(&meeting->box->ended, 1, memory_order_release);
     tmbi_meeting_ring(meeting);
