@@ -46,6 +46,7 @@ struct tmbi_ivshmem {
     struct tmbi_rank *ranks; /* of the job; NULL before connect() */
     struct tmbi_calls calls;
     int epoll[TMBI_LINES];
+    int beat; /* a timer that ends long sleeps */
     bool
         polls; /* we are not rung by doorbells, or not by all; constant after connect() */
     struct tmbi_watch watch; /* of the ranks' hearts, from connect() on */
