@@ -47,6 +47,7 @@ struct tmbi_ivshmem {
     struct tmbi_calls calls;
     int64_t nap_ns[TMBI_LINES]; /* of who polls; the line's one sleeper has it */
     int epoll[TMBI_LINES];
+    int beat;                /* a timer that ends long sleeps */
     bool polls;              /* not all who wake us ring; constant after connect() */
     struct tmbi_watch watch; /* of the ranks' hearts, from connect() on */
     bool declared_dead;      /* we, by others; who looks has it */
