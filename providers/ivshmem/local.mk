@@ -31,7 +31,9 @@ libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/server/table.h providers/ivshmem/server/table.c \
 	providers/ivshmem/server/memory.h providers/ivshmem/server/memory.c
 dist_man_MANS += providers/ivshmem/man/tombolo-ivshmem.7 \
+	providers/ivshmem/man/tombolo-vm.7 providers/ivshmem/man/tombolo-server.8 \
 	providers/ivshmem/man/tombolo-broker.8
+EXTRA_DIST += providers/ivshmem/PROTOCOL.md
 
 systemdsystemunit_DATA = providers/ivshmem/server/tombolo-server@.service
 EXTRA_DIST += providers/ivshmem/server/tombolo-server@.service.in
