@@ -236,19 +236,21 @@ static int bells_make(struct tmbi_vfio_device *device)
 
 static int bells_set(const struct tmbi_vfio_device *device)
 {
-    struct {
-        struct vfio_irq_set set;
-        int32_t bells[TMBI_VECTORS_MAX];
-    } irqs = {.set = {.argsz = (uint32_t)(sizeof irqs.set +
-                                          device->vectors * sizeof *irqs.bells),
-                      .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-                      .index = VFIO_PCI_MSIX_IRQ_INDEX,
-                      .count = device->vectors}};
+    const size_t bells = device->vectors * sizeof *device->bells;
+    struct vfio_irq_set *irqs = calloc(1, sizeof *irqs + bells);
 
-    memcpy(irqs.bells, device->bells, device->vectors * sizeof *irqs.bells);
-    if (ioctl(device->device, VFIO_DEVICE_SET_IRQS, &irqs))
-        return attach_error(device, "its interrupts can't be enabled");
-    return 0;
+    if (!irqs)
+        return -ENOMEM;
+    irqs->argsz = (uint32_t)(sizeof *irqs + bells);
+    irqs->flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+    irqs->index = VFIO_PCI_MSIX_IRQ_INDEX;
+    irqs->count = device->vectors;
+    memcpy(irqs->data, device->bells, bells);
+    int status = ioctl(device->device, VFIO_DEVICE_SET_IRQS, irqs);
+    if (status)
+        status = attach_error(device, "its interrupts can't be enabled");
+    free(irqs);
+    return status;
 }
 
 static int set_up(struct tmbi_vfio_device *device)
