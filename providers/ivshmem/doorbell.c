@@ -34,9 +34,9 @@
 #define BEAT_NS 100000000
 
 /* How long who can't be rung sleeps between looks, at first and at last: the latter costs
- * less than one percent of a CPU, and a few where processors are emulated. */
+ * half a percent of a CPU, and a few where processors are emulated. */
 #define POLL_FIRST_NS 20000
-#define POLL_LAST_NS  10000000
+#define POLL_LAST_NS  20000000
 
 static int watch(struct tmbi_ivshmem *iv, uint32_t line, int fd, uint64_t what)
 {
