@@ -103,12 +103,14 @@ static void case_timeout(void)
 /* Waiting asleep costs hardly any CPU: of the time that passes, below a twentieth. */
 static void case_sleeps(void)
 {
-    int64_t wall = suite_clock(), cpu = suite_cpu_clock();
     struct tmb_stats before, after;
+    int64_t wall, cpu;
     struct window w;
 
     window_open(&w, MEMORY_ALLOC, 64);
     OK(tmb_stats_get(&before, sizeof(before)));
+    wall = suite_clock();
+    cpu = suite_cpu_clock();
     EXPECT(tmb_wait(w.win, 0, TMB_EQ, 1, 1000000000, NULL), -ETIMEDOUT);
     OK(tmb_stats_get(&after, sizeof(after)));
     /* Ten sleeps of 100 ms, as many of the agent if it runs, and a doorbell or two. */
