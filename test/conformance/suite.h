@@ -52,9 +52,9 @@ void window_close(struct window *window);
 /* Nanoseconds. */
 int64_t suite_clock(void);
 int64_t suite_cpu_clock(void);
-/* Whether a wait of so long cost so little CPU that it was asleep: a twentieth at most, or
- * a fifth where SUITE_GUEST says that this is a guest, which takes for its own what a busy
- * host has taken from it. */
+/* Whether a wait of so long cost so little CPU that it was asleep: a twentieth at most,
+ * or a fifth where SUITE_GUEST says that this is a guest, which takes for its own what a
+ * busy host has taken from it. */
 bool suite_slept(int64_t wall, int64_t cpu);
 void suite_sleep(int64_t ns);
 
