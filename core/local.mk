@@ -18,7 +18,10 @@ libtmbcore_la_SOURCES = \
 	core/atomics.c core/locks.c core/agent.h core/agent.c core/status.c
 libtmbcore_la_SOURCES += \
 	core/topology.h core/topology.c core/log.c core/env.c core/parse.c core/bootstrap/backends.h \
-	core/bootstrap/bootstrap.c core/bootstrap/run.c core/bootstrap/single.c
+	core/bootstrap/bootstrap.c core/bootstrap/run.c core/bootstrap/single.c \
+	core/bootstrap/stream.h core/bootstrap/stream.c \
+	core/bootstrap/channel.h core/bootstrap/channel.c \
+	core/bootstrap/loop.h core/bootstrap/loop.c core/bootstrap/hub.h core/bootstrap/hub.c
 
 lib_LTLIBRARIES += libtombolo.la
 libtombolo_la_SOURCES =

@@ -29,7 +29,7 @@ test_unit_log_test_LDADD = $(unit_libs)
 test_unit_env_test_SOURCES = test/unit/env_test.c
 test_unit_env_test_CFLAGS = $(unit_cflags)
 test_unit_env_test_LDADD = $(unit_libs)
-test_unit_launch_test_SOURCES = test/unit/launch_test.c core/cli/hub.c core/cli/loop.c
+test_unit_launch_test_SOURCES = test/unit/launch_test.c
 test_unit_launch_test_CFLAGS = $(unit_cflags)
 test_unit_launch_test_LDADD = $(unit_libs)
 

@@ -34,7 +34,10 @@ struct tmbi_bootstrap_ops {
 struct tmbi_bootstrap {
     const struct tmbi_bootstrap_ops *ops;
     struct tmbi_job job;
-    int fd; /* back end's own */
+    /* the back end's own: */
+    int fd;
+    const char *server; /* who is at the other end of fd, for messages */
+    void *state;
 };
 
 /* Take the first back end that the environment calls for. */
