@@ -33,6 +33,11 @@ test_unit_launch_test_SOURCES = test/unit/launch_test.c
 test_unit_launch_test_CFLAGS = $(unit_cflags)
 test_unit_launch_test_LDADD = $(unit_libs)
 
+unit_tests += test/unit/rendezvous_test
+test_unit_rendezvous_test_SOURCES = test/unit/rendezvous_test.c
+test_unit_rendezvous_test_CFLAGS = $(unit_cflags)
+test_unit_rendezvous_test_LDADD = $(unit_libs)
+
 unit_tests += test/unit/arena_test test/unit/host_test test/unit/peers_test
 test_unit_arena_test_SOURCES = test/unit/arena_test.c
 test_unit_arena_test_CFLAGS = $(unit_cflags)

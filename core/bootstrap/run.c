@@ -77,9 +77,12 @@ static int run_open(struct tmbi_bootstrap *b, const struct tmbi_core_config *con
     return 0;
 }
 
-const struct tmbi_bootstrap_ops tmbi_bootstrap_run = {.name = "run",
-                                                      .detect = run_detect,
-                                                      .open = run_open,
-                                                      .exchange = tmbi_channel_exchange,
-                                                      .abort = tmbi_channel_abort,
-                                                      .close = tmbi_channel_close};
+const struct tmbi_bootstrap_ops tmbi_bootstrap_run = {
+    .name = "run",
+    .meaning = "`tombolo run` has started the ranks",
+    .needs = "TMB_LAUNCH_FD is not set: `tombolo run` sets it",
+    .detect = run_detect,
+    .open = run_open,
+    .exchange = tmbi_channel_exchange,
+    .abort = tmbi_channel_abort,
+    .close = tmbi_channel_close};

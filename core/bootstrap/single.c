@@ -51,9 +51,11 @@ static void single_close(struct tmbi_bootstrap *b)
     (void)b;
 }
 
-const struct tmbi_bootstrap_ops tmbi_bootstrap_single = {.name = "single",
-                                                         .detect = single_detect,
-                                                         .open = single_open,
-                                                         .exchange = single_exchange,
-                                                         .abort = single_abort,
-                                                         .close = single_close};
+const struct tmbi_bootstrap_ops tmbi_bootstrap_single = {
+    .name = "single",
+    .meaning = "a process alone is a job of one rank",
+    .detect = single_detect,
+    .open = single_open,
+    .exchange = single_exchange,
+    .abort = single_abort,
+    .close = single_close};

@@ -1,0 +1,436 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Ranks that `tombolo run` did not start: TMB_RENDEZVOUS, mpiexec. All on loopback.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/report.sh
+. "$here/report.sh"
+build=$(realpath "${BUILD:-$here/../build}")
+tombolo=$(realpath "${TOMBOLO:-$build/tombolo}")
+hello=$build/hello_put
+for variable in ${!TMB_@}; do
+    unset "$variable"
+done
+work=$(mktemp -d)
+server=
+cleanup() {
+    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+secret=a-secret-of-some-length
+
+# ---- helpers ----
+
+# Until a command succeeds; 10 s at most.
+await() { # COMMAND...
+    for _ in {1..500}; do
+        ! "$@" || return 0
+        sleep 0.02
+    done
+    echo "waited in vain for: $*"
+    return 1
+}
+
+# A port that nobody has, and that no connection is given as its own.
+port_choose() {
+    python3 - <<'EOF'
+import random, socket
+while True:
+    port = random.randrange(20000, 32000)
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    print(port)
+    break
+EOF
+}
+
+# Start a rank of the job at $at; further arguments are variables.
+start() { # RANK SIZE [NAME=VALUE...]
+    env TMB_RENDEZVOUS="$at" TMB_RANK="$1" TMB_SIZE="$2" "${@:3}" \
+        timeout -k 5 60 "$hello" >"$work/out.$1" 2>"$work/err.$1" </dev/null &
+    pids[$1]=$!
+}
+
+# The code of a rank that was started, in $code.
+ended() { # RANK
+    code=0
+    wait "${pids[$1]}" || code=$?
+}
+
+ended_with() { # RANK CODE
+    ended "$1"
+    [ "$code" -eq "$2" ] || { echo "rank $1: code $code"; cat "$work/err.$1"; return 1; }
+}
+
+says() { # RANK TEXT...
+    local text
+    for text in "${@:2}"; do
+        [ -z "$text" ] || grep -qF -- "$text" "$work/err.$1" ||
+            { echo "rank $1 did not say: $text"; cat "$work/err.$1"; return 1; }
+    done
+}
+
+says_lines() { # RANK COUNT
+    [ "$(wc -l <"$work/err.$1")" -eq "$2" ] ||
+        { echo "rank $1: not $2 lines"; cat "$work/err.$1"; return 1; }
+}
+
+got() { # RANK SIZE
+    local from=$((($1 + $2 - 1) % $2))
+    [ "$(cat "$work/out.$1")" = "rank $1 of $2 got: hello from rank $from" ] ||
+        { cat "$work/out.$1" "$work/err.$1"; return 1; }
+}
+
+fresh() {
+    pids=()
+    at=127.0.0.1:$(port_choose)
+}
+
+# All ranks end well, and say nothing.
+all_well() { # SIZE
+    local rank
+    for ((rank = 0; rank < $1; rank++)); do
+        ended_with "$rank" 0
+        got "$rank" "$1"
+        says_lines "$rank" 0
+    done
+}
+
+listening() {
+    python3 - "${at%:*}" "${at##*:}" <<'EOF'
+import sys
+port = "%04X" % int(sys.argv[2])
+rows = [line.split() for name in ("tcp", "tcp6") for line in open("/proc/net/" + name)]
+sys.exit(not any(row[1].endswith(":" + port) and row[3] == "0A" for row in rows))
+EOF
+}
+
+# ---- ranks that meet ----
+
+ranks_meet() { # SIZE [NAME=VALUE...]
+    local size=$1 rank
+    fresh
+    for ((rank = size - 1; rank >= 0; rank--)); do
+        start "$rank" "$size" "${@:2}"
+    done
+    all_well "$size"
+}
+
+rank_zero_late() {
+    fresh
+    start 1 2
+    sleep 0.7
+    start 0 2
+    all_well 2
+}
+
+by_name_and_ipv6() {
+    fresh
+    at=localhost:${at##*:}
+    start 1 2
+    start 0 2
+    all_well 2
+    [ -e /proc/net/if_inet6 ] && grep -q '^0*1 ' /proc/net/if_inet6 || return 0
+    fresh
+    at="[::1]:${at##*:}"
+    start 1 2
+    start 0 2
+    all_well 2
+}
+
+one_after_the_other() {
+    local round
+    fresh
+    for round in 1 2 3; do
+        start 0 2
+        start 1 2
+        all_well 2
+    done
+    [ "$round" -eq 3 ]
+}
+
+secret_file() {
+    printf '%s\n' "$secret" >"$work/secret"
+    chmod 644 "$work/secret"
+    fresh
+    start 0 1 TMB_SECRET_FILE="$work/secret"
+    ended_with 0 1
+    says 0 "TMB_SECRET_FILE=$work/secret" "chmod 600"
+    says_lines 0 1
+    chmod 600 "$work/secret"
+    fresh
+    start 0 2 TMB_SECRET_FILE="$work/secret"
+    start 1 2 TMB_SECRET="$secret"
+    all_well 2
+}
+
+# ---- what is wrong ----
+
+# A wrong rank is refused at once, and does not keep the right one out.
+refused() { # RANK-0-SAYS RANK-1-SAYS RANK-0-VARIABLES RANK-1-VARIABLES [SIZE]
+    local right wrong
+    read -ra right <<<"$3"
+    read -ra wrong <<<"$4"
+    fresh
+    start 0 2 "${right[@]}"
+    start 1 "${5:-2}" "${wrong[@]}"
+    ended_with 1 1
+    says 1 "TMB_RENDEZVOUS=$at" "$2"
+    says_lines 1 1
+    start 1 2 "${right[@]}"
+    ended_with 1 0
+    got 1 2
+    ended_with 0 0
+    got 0 2
+    [ -z "$1" ] || says 0 "TMB_RENDEZVOUS=$at" "127.0.0.1" "$1"
+    says_lines 0 $((${#1} > 0))
+}
+
+rank_twice() {
+    fresh
+    start 0 3
+    start 1 3
+    sleep 0.3
+    start 2 3 TMB_RANK=1
+    ended_with 2 1
+    says 2 "TMB_RANK=1 has come already"
+    start 2 3
+    ended_with 0 0
+    ended_with 1 0
+    ended_with 2 0
+    says 0 "TMB_RANK=1 has come already"
+}
+
+missing() {
+    fresh
+    start 0 6 TMB_INIT_TIMEOUT=1s
+    start 3 6 TMB_INIT_TIMEOUT=1s
+    ended_with 0 1
+    ended_with 3 1
+    says 0 "rank 1-2, 4-5 did not come in time"
+    says 3 "rank 1-2, 4-5 did not come in time"
+    says_lines 0 1
+    says_lines 3 1
+    fresh
+    start 1 2 TMB_INIT_TIMEOUT=500ms
+    ended_with 1 1
+    says 1 "TMB_RENDEZVOUS=$at" "rank 0 did not come in time" "TMB_INIT_TIMEOUT"
+    says_lines 1 1
+}
+
+rank_dies() {
+    fresh
+    start 0 3
+    start 1 3
+    await connected 1
+    stranger leave
+    ended_with 0 1
+    ended_with 1 1
+    says 0 "rank 2 ended before all ranks had met"
+    says 1 "rank 2 ended before all ranks had met"
+    fresh # the same, of one that had come as far as it could
+    start 0 3
+    start 1 3
+    await connected 1
+    kill -9 "$(pgrep -P "${pids[1]}")"
+    start 2 3
+    ended_with 0 1
+    ended_with 2 1
+}
+
+rank_zero_dies() {
+    fresh
+    start 0 3
+    start 1 3
+    await connected 1
+    kill -9 "$(pgrep -P "${pids[0]}")"
+    ended_with 1 1
+    says 1 "rank 0 is gone"
+    says_lines 1 1
+}
+
+# So many are connected to rank 0, and have had time to be let in.
+connected() { # COUNT
+    python3 - "${at##*:}" "$1" <<'EOF' && sleep 0.3
+import sys
+port = "%04X" % int(sys.argv[1])
+rows = [line.split() for line in open("/proc/net/tcp")]
+there = sum(row[2].endswith(":" + port) and row[3] == "01" for row in rows)
+sys.exit(there != int(sys.argv[2]))
+EOF
+}
+
+port_in_use() {
+    fresh
+    start 0 2
+    await listening
+    mv "$work/err.0" "$work/err.first"
+    local first=${pids[0]}
+    start 0 2
+    ended_with 0 1
+    says 0 "TMB_RENDEZVOUS=$at" "can't listen" "choose another port"
+    says_lines 0 1
+    start 1 2
+    ended_with 1 0
+    wait "$first"
+}
+
+wrong_addresses() {
+    local wrong
+    fresh
+    at=nohost.invalid:5555
+    start 0 2
+    ended_with 0 1
+    says 0 "TMB_RENDEZVOUS=$at" "host nohost.invalid can't be found"
+    says_lines 0 1
+    for wrong in here 127.0.0.1: :5555 127.0.0.1:0 127.0.0.1:65536 ::1:5555 '[::1]' '[]:5'; do
+        at=$wrong
+        start 0 2
+        ended_with 0 1
+        says 0 "TMB_RENDEZVOUS=$wrong: must be HOST:PORT"
+        says_lines 0 1
+    done
+    at=0.0.0.0:5555
+    start 0 2
+    ended_with 0 1
+    says 0 "TMB_RENDEZVOUS=$at" "no loopback address" TMB_SECRET
+    at=192.0.2.1:5555
+    start 0 2 TMB_SECRET="$secret"
+    ended_with 0 1
+    says 0 "TMB_RENDEZVOUS=$at" "no address of this host"
+}
+
+wrong_variables() {
+    fresh
+    start 0 2 TMB_SECRET=short
+    ended_with 0 1
+    says 0 "TMB_SECRET: the secret has 5 bytes" "16"
+    [ "$(grep -c short "$work/err.0")" -eq 0 ]
+    start 0 2 TMB_SECRET="$secret" TMB_SECRET_FILE=/dev/null
+    ended_with 0 1
+    says 0 "TMB_SECRET and TMB_SECRET_FILE are both set"
+    start 0 2 TMB_SECRET_FILE="$work/none"
+    ended_with 0 1
+    says 0 "TMB_SECRET_FILE=$work/none" "No such file"
+    start 0 2 TMB_RANK=
+    ended_with 0 1
+    says 0 "TMB_RENDEZVOUS is set, but TMB_RANK is not"
+    start 0 2 TMB_SIZE=
+    ended_with 0 1
+    says 0 "TMB_RENDEZVOUS is set, but TMB_SIZE is not"
+    start 2 2
+    ended_with 2 1
+    says 2 "TMB_RANK=2 is not less than TMB_SIZE=2"
+    start 0 2 TMB_LAUNCH_FD=0
+    ended_with 0 1
+    says 0 "TMB_LAUNCH_FD and TMB_RENDEZVOUS are both set"
+    start 0 2 TMB_RENDEZVOUS= TMB_BOOTSTRAP=rendezvous
+    ended_with 0 1
+    says 0 "TMB_BOOTSTRAP=rendezvous, but TMB_RENDEZVOUS is not set"
+    start 0 2 TMB_RENDEZVOUS=
+    ended_with 0 1
+    says 0 "neither TMB_LAUNCH_FD nor TMB_RENDEZVOUS"
+    start 0 2 TMB_BOOTSTRAP=sinlge
+    ended_with 0 1
+    says 0 "TMB_BOOTSTRAP=sinlge: must be one of auto|run"
+}
+
+# ---- strangers ----
+
+stranger() { # WHAT
+    python3 "$here/stranger.py" "$1" "${at##*:}"
+}
+
+# Whatever a stranger does, the ranks meet.
+stranger_at() { # WHAT RANK-0-SAYS
+    fresh
+    start 0 3 TMB_SECRET="$secret"
+    start 1 3 TMB_SECRET="$secret"
+    await listening
+    stranger "$1" >"$work/stranger" &
+    local pid=$!
+    sleep 0.5
+    start 2 3 TMB_SECRET="$secret"
+    for rank in 0 1 2; do
+        ended_with "$rank" 0
+        got "$rank" 3
+    done
+    wait "$pid" || { cat "$work/stranger"; return 1; }
+    [ -n "$2" ] || says_lines 0 0
+    says 0 "$2"
+    says_lines 1 0
+    says_lines 2 0
+}
+
+# What listens at the port is no rank 0 that this rank may trust.
+stranger_serves() { # WHAT TEXT...
+    fresh
+    stranger "$1" >"$work/stranger" 2>&1 &
+    local pid=$!
+    await listening
+    start 1 2 TMB_SECRET="$secret" TMB_INIT_TIMEOUT=2s
+    ended_with 1 1
+    says 1 "TMB_RENDEZVOUS=$at" "${@:2}"
+    says_lines 1 1
+    wait "$pid" || { cat "$work/stranger"; return 1; }
+}
+
+version=$(sed -n 's/^AC_INIT(\[tombolo\], \[\(.*\)\])$/\1/p' "$here/../configure.ac")
+
+info_hides() {
+    TMB_SECRET=$secret "$tombolo" info >"$work/info"
+    TMB_SECRET=$secret "$tombolo" info --json >>"$work/info"
+    [ "$(grep -cF "$secret" "$work/info")" -eq 0 ]
+    grep -q 'TMB_SECRET .*; now set' "$work/info"
+}
+
+[ -x "$hello" ] || { fail bootstrap "there is no $hello: build first"; finish; }
+"$tombolo" server --socket "$work/socket" --size 64M >"$work/server" 2>&1 &
+server=$!
+check server await test -S "$work/socket"
+export TMB_SERVER=$work/socket
+
+for size in 1 2 5 16; do
+    check "rendezvous-$size" ranks_meet "$size"
+done
+check rendezvous-secret ranks_meet 4 TMB_SECRET="$secret"
+check rendezvous-any-address ranks_meet 3 TMB_SECRET="$secret" TMB_JOB=name
+check rank-0-late rank_zero_late
+check by-name-and-ipv6 by_name_and_ipv6
+check one-after-the-other one_after_the_other
+check secret-file secret_file
+check secret-wrong refused "it does not know the secret" "another secret" \
+    "TMB_SECRET=$secret" "TMB_SECRET=${secret}x"
+check secret-missing refused "" "rank 0 has a secret, this rank has none" \
+    "TMB_SECRET=$secret" ""
+check secret-not-wanted refused "" "this rank has a secret, rank 0 has none" \
+    "" "TMB_SECRET=$secret"
+check size-differs refused "TMB_RANK=1 has TMB_SIZE=3, rank 0 TMB_SIZE=2" \
+    "TMB_SIZE=3, but rank 0 has TMB_SIZE=2" "" "" 3
+check job-differs refused "of another job" "TMB_JOB=b, but rank 0 there is of another job" \
+    TMB_JOB=a TMB_JOB=b
+check rank-twice rank_twice
+check missing-named missing
+check rank-dies rank_dies
+check rank-0-dies rank_zero_dies
+check port-in-use port_in_use
+check wrong-addresses wrong_addresses
+check wrong-variables wrong_variables
+check stranger-garbage stranger_at garbage "refused a connection from 127.0.0.1"
+check stranger-silent stranger_at silent ""
+check stranger-many stranger_at many ""
+check stranger-replay stranger_at replay "it does not know the secret"
+check stranger-version stranger_at version \
+    "it has Tombolo 9.8.7 (wire 1), rank 0 $version (wire 1)"
+check server-garbage stranger_serves serve-garbage "no rank 0 of Tombolo"
+check server-silent stranger_serves serve-silent "rank 0 says nothing"
+check server-version stranger_serves serve-version \
+    "rank 0 has Tombolo 9.8.7 (wire 2), this rank $version (wire 1)"
+check server-without-secret stranger_serves serve-no-secret "rank 0 has none"
+check server-unproved stranger_serves serve-unproved "does not know the secret"
+check info-hides-secret info_hides
+finish
