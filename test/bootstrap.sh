@@ -351,9 +351,9 @@ stranger_at() { # WHAT RANK-0-SAYS
     start 0 3 TMB_SECRET="$secret"
     start 1 3 TMB_SECRET="$secret"
     await listening
-    stranger "$1" >"$work/stranger" &
+    stranger "$1" >"$work/stranger" 2>&1 &
     local pid=$!
-    sleep 0.5
+    await grep -q there "$work/stranger"
     start 2 3 TMB_SECRET="$secret"
     for rank in 0 1 2; do
         ended_with "$rank" 0
@@ -377,6 +377,115 @@ stranger_serves() { # WHAT TEXT...
     says 1 "TMB_RENDEZVOUS=$at" "${@:2}"
     says_lines 1 1
     wait "$pid" || { cat "$work/stranger"; return 1; }
+}
+
+# ---- mpiexec ----
+
+# By its own name: `mpiexec` is whichever MPI was installed last.
+hydra() { # ARGUMENT...
+    code=0
+    timeout -k 5 60 mpiexec.hydra "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+}
+
+code_is() { # CODE
+    [ "$code" -eq "$1" ] || { echo "code $code"; cat "$work/out" "$work/err"; return 1; }
+}
+
+err_has() { # TEXT
+    grep -qF -- "$1" "$work/err" || { echo "not said: $1"; cat "$work/err"; return 1; }
+}
+
+# Ranks of a launcher in $work/out, all of them.
+greeted() { # SIZE
+    local rank size=$1
+    code_is 0
+    for ((rank = 0; rank < size; rank++)); do
+        grep -qx "rank $rank of $size got: hello from rank $(((rank + size - 1) % size))" \
+            "$work/out" || { cat "$work/out" "$work/err"; return 1; }
+    done
+    [ "$(wc -l <"$work/out")" -eq "$size" ]
+}
+
+hydra_meets() { # SIZE
+    hydra -n "$1" "$hello"
+    greeted "$1"
+    [ ! -s "$work/err" ] || { cat "$work/err"; return 1; }
+}
+
+# Two programs, one job.
+hydra_two_programs() {
+    hydra -n 2 "$hello" : -n 1 env "$hello"
+    greeted 3
+}
+
+hydra_missing() {
+    TMB_INIT_TIMEOUT=1s hydra -n 1 "$hello" : -n 1 sleep 3
+    [ "$code" -ne 0 ]
+    err_has "not all ranks came in time"
+}
+
+# Hydra ends the others when a rank has gone without a word; nobody waits for long.
+hydra_rank_dies() {
+    local start=$SECONDS
+    # shellcheck disable=SC2016 # the ranks' own variables
+    hydra -n 3 sh -c '[ "$PMI_RANK" != 1 ] || { sleep 0.3; kill -9 $$; }; exec "$0"' "$hello"
+    [ "$code" -ne 0 ]
+    [ $((SECONDS - start)) -lt 20 ]
+}
+
+hydra_abort() {
+    cat >"$work/abort.c" <<'EOF'
+#include <tombolo.h>
+#include <unistd.h>
+int main(void)
+{
+    int rank;
+    if (tmb_init(TMB_THREAD_SINGLE) || tmb_rank(&rank))
+        return 1;
+    if (rank == 1)
+        tmb_abort(7);
+    sleep(50);
+    return 0;
+}
+EOF
+    gcc -I"$here/../core/include" -o "$work/abort" "$work/abort.c" -L"$build/.libs" \
+        -Wl,-rpath,"$build/.libs" -ltombolo
+    local start=$SECONDS
+    hydra -n 3 "$work/abort"
+    code_is 7
+    [ $((SECONDS - start)) -lt 20 ]
+}
+
+hydra_with_mpi() {
+    hydra -n 2 env LD_PRELOAD=libmpich.so.12 "$hello"
+    [ "$code" -ne 0 ]
+    err_has "this program has MPI"
+    hydra -n 2 env LD_PRELOAD=libmpich.so.12 TMB_BOOTSTRAP=pmi "$hello"
+    greeted 2
+    hydra -n 2 env LD_PRELOAD=libmpich.so.12 TMB_BOOTSTRAP=single "$hello"
+    [ "$(grep -c 'rank 0 of 1' "$work/out")" -eq 2 ]
+}
+
+# `tombolo run` under mpiexec has ranks of its own.
+hydra_runs_tombolo_run() {
+    hydra -n 1 "$tombolo" run -n 3 -- "$hello"
+    greeted 3
+}
+
+pmi_wrong() { # TEXT NAME=VALUE...
+    code=0
+    env "${@:2}" timeout 20 "$hello" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    code_is 1
+    err_has "$1"
+    [ "$(wc -l <"$work/err")" -eq 1 ]
+}
+
+pmi_wrong_variables() {
+    pmi_wrong "PMI_FD=99 is not the launcher's socket" PMI_FD=99 PMI_RANK=0 PMI_SIZE=2
+    pmi_wrong "PMI_RANK=: must be a number" PMI_FD=0 PMI_SIZE=2
+    pmi_wrong "PMI_RANK=2 of PMI_SIZE=2" PMI_FD=0 PMI_RANK=2 PMI_SIZE=2
+    pmi_wrong "PMI_FD=0 is not the launcher's socket" PMI_FD=0 PMI_RANK=0 PMI_SIZE=2
+    pmi_wrong "TMB_BOOTSTRAP=pmi, but PMI_FD is not set" TMB_BOOTSTRAP=pmi
 }
 
 version=$(sed -n 's/^AC_INIT(\[tombolo\], \[\(.*\)\])$/\1/p' "$here/../configure.ac")
@@ -432,5 +541,24 @@ check server-version stranger_serves serve-version \
     "rank 0 has Tombolo 9.8.7 (wire 2), this rank $version (wire 1)"
 check server-without-secret stranger_serves serve-no-secret "rank 0 has none"
 check server-unproved stranger_serves serve-unproved "does not know the secret"
+if type mpiexec.hydra >/dev/null 2>&1; then
+    for size in 1 2 4 16; do
+        check "mpiexec-$size" hydra_meets "$size"
+    done
+    check mpiexec-two-programs hydra_two_programs
+    check mpiexec-missing hydra_missing
+    check mpiexec-rank-dies hydra_rank_dies
+    if [ "${VARIANT:-gcc}" = asan ]; then
+        skip mpiexec-abort "a program is linked that has no sanitizer"
+        skip mpiexec-with-mpi "MPI is preloaded, before the sanitizer"
+    else
+        check mpiexec-abort hydra_abort
+        check mpiexec-with-mpi hydra_with_mpi
+    fi
+    check mpiexec-tombolo-run hydra_runs_tombolo_run
+else
+    skip mpiexec "there is no mpiexec.hydra (Debian: mpich)"
+fi
+check pmi-wrong-variables pmi_wrong_variables
 check info-hides-secret info_hides
 finish

@@ -33,7 +33,10 @@ test_unit_launch_test_SOURCES = test/unit/launch_test.c
 test_unit_launch_test_CFLAGS = $(unit_cflags)
 test_unit_launch_test_LDADD = $(unit_libs)
 
-unit_tests += test/unit/rendezvous_test
+unit_tests += test/unit/rendezvous_test test/unit/pmi_test
+test_unit_pmi_test_SOURCES = test/unit/pmi_test.c
+test_unit_pmi_test_CFLAGS = $(unit_cflags)
+test_unit_pmi_test_LDADD = $(unit_libs)
 test_unit_rendezvous_test_SOURCES = test/unit/rendezvous_test.c
 test_unit_rendezvous_test_CFLAGS = $(unit_cflags)
 test_unit_rendezvous_test_LDADD = $(unit_libs)

@@ -37,6 +37,11 @@ def connect(port):
     return s
 
 
+def there():
+    """The ranks may go on."""
+    print("there", flush=True)
+
+
 def ended(s):
     """The other end closes, and soon."""
     try:
@@ -62,11 +67,13 @@ def garbage(port):
             s.close()
         else:
             ended(s)
+    there()
 
 
 def silent(port):
     s = connect(port)
     assert len(receive(s, CHALLENGE_BYTES)) == CHALLENGE_BYTES
+    there()
     ended(s)
 
 
@@ -75,7 +82,8 @@ def many(port):
     for i, s in enumerate(sockets):
         if i % 2:
             s.close()
-    time.sleep(0.3)
+    there()
+    time.sleep(1)
 
 
 def replay(port):
@@ -87,6 +95,7 @@ def replay(port):
     assert len(verdict) == 96 and struct.unpack_from("<I", verdict, 16)[0] == 1
     assert verdict[24:] == bytes(72), "a refusal tells nothing"
     ended(s)
+    there()
 
 
 def version(port):
@@ -94,6 +103,7 @@ def version(port):
     receive(s, CHALLENGE_BYTES)
     s.sendall(hello((9, 8, 7), 2))
     ended(s)
+    there()
 
 
 def leave(port):

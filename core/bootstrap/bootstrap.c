@@ -9,7 +9,8 @@
 
 /* In the order of TMBI_BOOTSTRAP_CHOICES. */
 static const struct tmbi_bootstrap_ops *const backends[] = {
-    &tmbi_bootstrap_run, &tmbi_bootstrap_rendezvous, &tmbi_bootstrap_single};
+    &tmbi_bootstrap_run, &tmbi_bootstrap_rendezvous, &tmbi_bootstrap_pmi,
+    &tmbi_bootstrap_single};
 
 #define COUNT (sizeof backends / sizeof *backends)
 
