@@ -71,7 +71,7 @@ TMBI_TOOL void tmbi_nearest_offer(struct tmbi_nearest *nearest, const char *cand
 #define TMBI_SIZE_MAX 65535 /* ranks of a job: peer IDs have 16 bits */
 
 /* TMB_BOOTSTRAP's values; those after auto are the back ends' names. */
-#define TMBI_BOOTSTRAP_CHOICES "auto|run|rendezvous|pmi|single"
+#define TMBI_BOOTSTRAP_CHOICES "auto|run|rendezvous|pmix|pmi|single"
 
 /* Core's own variables. */
 struct tmbi_core_config {

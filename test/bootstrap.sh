@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Ranks that `tombolo run` did not start: TMB_RENDEZVOUS, mpiexec. All on loopback.
+# Ranks that `tombolo run` did not start: TMB_RENDEZVOUS, PMI-1, PMIx. All on loopback.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/report.sh
@@ -351,6 +351,7 @@ stranger_at() { # WHAT RANK-0-SAYS
     start 0 3 TMB_SECRET="$secret"
     start 1 3 TMB_SECRET="$secret"
     await listening
+    : >"$work/stranger"
     stranger "$1" >"$work/stranger" 2>&1 &
     local pid=$!
     await grep -q there "$work/stranger"
@@ -379,7 +380,23 @@ stranger_serves() { # WHAT TEXT...
     wait "$pid" || { cat "$work/stranger"; return 1; }
 }
 
-# ---- mpiexec ----
+# ---- launchers of others ----
+
+# Exchanges of all sizes; the ranks agree on the job's name.
+rounds_well() { # BACKEND SIZE
+    local rank
+    code_is 0
+    for ((rank = 0; rank < $2; rank++)); do
+        grep -qE "^$1 $rank of $2 in .*: 0$" "$work/out" ||
+            { cat "$work/out" "$work/err"; return 1; }
+    done
+    [ "$(sed 's/.* in //' "$work/out" | sort -u | wc -l)" -eq 1 ]
+}
+
+hydra_rounds() {
+    hydra -n 3 "$build/bootstrap_rounds"
+    rounds_well pmi 3
+}
 
 # By its own name: `mpiexec` is whichever MPI was installed last.
 hydra() { # ARGUMENT...
@@ -434,24 +451,8 @@ hydra_rank_dies() {
 }
 
 hydra_abort() {
-    cat >"$work/abort.c" <<'EOF'
-#include <tombolo.h>
-#include <unistd.h>
-int main(void)
-{
-    int rank;
-    if (tmb_init(TMB_THREAD_SINGLE) || tmb_rank(&rank))
-        return 1;
-    if (rank == 1)
-        tmb_abort(7);
-    sleep(50);
-    return 0;
-}
-EOF
-    gcc -I"$here/../core/include" -o "$work/abort" "$work/abort.c" -L"$build/.libs" \
-        -Wl,-rpath,"$build/.libs" -ltombolo
     local start=$SECONDS
-    hydra -n 3 "$work/abort"
+    hydra -n 3 "$build/bootstrap_rounds" 7
     code_is 7
     [ $((SECONDS - start)) -lt 20 ]
 }
@@ -486,6 +487,55 @@ pmi_wrong_variables() {
     pmi_wrong "PMI_RANK=2 of PMI_SIZE=2" PMI_FD=0 PMI_RANK=2 PMI_SIZE=2
     pmi_wrong "PMI_FD=0 is not the launcher's socket" PMI_FD=0 PMI_RANK=0 PMI_SIZE=2
     pmi_wrong "TMB_BOOTSTRAP=pmi, but PMI_FD is not set" TMB_BOOTSTRAP=pmi
+}
+
+# Open MPI's launcher, which speaks PMIx: nothing of its MPI is in the programs.
+prun() { # ARGUMENT...
+    code=0
+    timeout -k 5 60 mpirun.openmpi --allow-run-as-root --oversubscribe \
+        --mca btl self,vader --mca oob_tcp_if_include lo "$@" \
+        >"$work/out" 2>"$work/err" </dev/null || code=$?
+}
+
+prun_meets() { # SIZE
+    prun -n "$1" "$hello"
+    greeted "$1"
+    [ ! -s "$work/err" ] || { cat "$work/err"; return 1; }
+}
+
+prun_rounds() {
+    prun -n 3 "$build/bootstrap_rounds"
+    rounds_well pmix 3
+}
+
+prun_missing() {
+    TMB_INIT_TIMEOUT=1s prun -n 1 "$hello" : -n 1 sleep 3
+    [ "$code" -ne 0 ]
+    err_has "not all ranks came in time"
+}
+
+prun_rank_dies() {
+    local start=$SECONDS
+    # shellcheck disable=SC2016 # the ranks' own variables
+    prun -n 3 sh -c '[ "$PMIX_RANK" != 1 ] || { sleep 0.3; kill -9 $$; }; exec "$0"' "$hello"
+    [ "$code" -ne 0 ]
+    [ $((SECONDS - start)) -lt 20 ]
+}
+
+prun_abort() {
+    local start=$SECONDS
+    prun -n 3 "$build/bootstrap_rounds" 7
+    code_is 7
+    [ $((SECONDS - start)) -lt 20 ]
+}
+
+pmix_wrong_variables() {
+    pmi_wrong "PMIx_Init failed" PMIX_RANK=0 PMIX_NAMESPACE=none
+    pmi_wrong "TMB_BOOTSTRAP=pmix, but PMIX_RANK is not set" TMB_BOOTSTRAP=pmix
+}
+
+without_pmix() {
+    pmi_wrong "this build of Tombolo knows no PMIx" PMIX_RANK=0
 }
 
 version=$(sed -n 's/^AC_INIT(\[tombolo\], \[\(.*\)\])$/\1/p' "$here/../configure.ac")
@@ -548,11 +598,11 @@ if type mpiexec.hydra >/dev/null 2>&1; then
     check mpiexec-two-programs hydra_two_programs
     check mpiexec-missing hydra_missing
     check mpiexec-rank-dies hydra_rank_dies
+    check mpiexec-rounds hydra_rounds
+    check mpiexec-abort hydra_abort
     if [ "${VARIANT:-gcc}" = asan ]; then
-        skip mpiexec-abort "a program is linked that has no sanitizer"
         skip mpiexec-with-mpi "MPI is preloaded, before the sanitizer"
     else
-        check mpiexec-abort hydra_abort
         check mpiexec-with-mpi hydra_with_mpi
     fi
     check mpiexec-tombolo-run hydra_runs_tombolo_run
@@ -560,5 +610,20 @@ else
     skip mpiexec "there is no mpiexec.hydra (Debian: mpich)"
 fi
 check pmi-wrong-variables pmi_wrong_variables
+if ! grep -q 'define HAVE_PMIX' "$build/config.h"; then
+    skip pmix "it is not in this build (Debian: libpmix-dev)"
+    check without-pmix without_pmix
+elif type mpirun.openmpi >/dev/null 2>&1; then
+    for size in 1 2 4; do
+        check "pmix-$size" prun_meets "$size"
+    done
+    check pmix-rounds prun_rounds
+    check pmix-missing prun_missing
+    check pmix-rank-dies prun_rank_dies
+    check pmix-abort prun_abort
+    check pmix-wrong-variables pmix_wrong_variables
+else
+    skip pmix "there is no mpirun.openmpi (Debian: openmpi-bin)"
+fi
 check info-hides-secret info_hides
 finish

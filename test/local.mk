@@ -7,6 +7,9 @@ bad_input_SOURCES = test/bad_input.c
 bad_input_LDADD = libtombolo.la
 bad_calls_SOURCES = test/bad_calls.c
 bad_calls_LDADD = libtombolo.la
+noinst_PROGRAMS += bootstrap_rounds
+bootstrap_rounds_SOURCES = test/bootstrap_rounds.c
+bootstrap_rounds_LDADD = libtmbcore.la libtmbivshmem.la libtmbcore.la
 # Runs in a guest.
 noinst_PROGRAMS += kmod_check
 kmod_check_SOURCES = test/vm/guest/kmod.h test/vm/guest/kmod.c test/vm/guest/kmod_check.c \

@@ -2,15 +2,17 @@
 #include "bootstrap.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "../log.h"
 #include "backends.h"
 
 /* In the order of TMBI_BOOTSTRAP_CHOICES. */
 static const struct tmbi_bootstrap_ops *const backends[] = {
-    &tmbi_bootstrap_run, &tmbi_bootstrap_rendezvous, &tmbi_bootstrap_pmi,
-    &tmbi_bootstrap_single};
+    &tmbi_bootstrap_run, &tmbi_bootstrap_rendezvous, &tmbi_bootstrap_pmix,
+    &tmbi_bootstrap_pmi, &tmbi_bootstrap_single};
 
 #define COUNT (sizeof backends / sizeof *backends)
 
@@ -29,6 +31,19 @@ tmbi_bootstrap_find(const struct tmbi_core_config *config)
         if (backends[i]->detect(config))
             return backends[i];
     return NULL;
+}
+
+int tmbi_bootstrap_name(char name[TMBI_JOB_NAME_BYTES])
+{
+    uint64_t random[2];
+
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        tmbi_error("no random bytes for the job's name: %s", strerror(errno));
+        return -EIO;
+    }
+    snprintf(name, TMBI_JOB_NAME_BYTES, "%016llx%016llx", (unsigned long long)random[0],
+             (unsigned long long)random[1]);
+    return 0;
 }
 
 /* Two that both call for ranks: there is no telling which is meant. */

@@ -51,6 +51,10 @@ TMBI_TOOL const struct tmbi_bootstrap_ops *const *tmbi_bootstraps(size_t *count)
 TMBI_TOOL const struct tmbi_bootstrap_ops *
 tmbi_bootstrap_find(const struct tmbi_core_config *config);
 
+/* Make a name that no other job has, nor will have. -EIO, logged. */
+#define TMBI_JOB_NAME_BYTES sizeof((struct tmbi_job *)0)->name
+int tmbi_bootstrap_name(char name[TMBI_JOB_NAME_BYTES]);
+
 /* Take the first back end that the environment calls for. */
 int tmbi_bootstrap_open(struct tmbi_bootstrap *b, const struct tmbi_core_config *config);
 

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,6 +26,7 @@
 #define LINE_MAX_BYTES 4096u
 #define KEY_MAX        32u /* ours are shorter; every launcher allows 64 */
 #define VALUE_MAX      512u
+#define NAME_BYTES     32u /* of the job: a value that fits every launcher's limits */
 #define ABORT_NS       INT64_C(1000000000)
 
 struct pmi {
@@ -241,26 +241,21 @@ static int pmi_exchange(struct tmbi_bootstrap *b, const void *mine, size_t bytes
 static int name_agree(struct tmbi_bootstrap *b, int64_t deadline)
 {
     struct pmi *pmi = b->state;
-    uint8_t random[16];
-    char name[TMBI_PMI_CHARS(sizeof random) + 1];
+    char name[NAME_BYTES];
     int rc = 0;
 
     if (b->job.rank == 0) {
-        if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
-            tmbi_error("no random bytes for the job's name: %s", strerror(errno));
-            return -EIO;
-        }
-        rc = pmi_put(pmi, 0, 0, random, sizeof random, deadline);
+        rc = tmbi_bootstrap_name(b->job.name);
+        if (!rc)
+            rc = pmi_put(pmi, 0, 0, b->job.name, sizeof name, deadline);
     }
     if (!rc)
         rc = pmi_barrier(pmi, deadline);
     if (!rc)
-        rc = pmi_get(pmi, 0, 0, random, sizeof random, deadline);
-    if (rc)
-        return rc;
-    tmbi_pmi_encode(random, sizeof random, name);
-    snprintf(b->job.name, sizeof b->job.name, "%s", name);
-    return 0;
+        rc = pmi_get(pmi, 0, 0, name, sizeof name, deadline);
+    if (!rc)
+        snprintf(b->job.name, sizeof b->job.name, "%.*s", (int)sizeof name, name);
+    return rc;
 }
 
 /* ---- opening and closing ---- */
@@ -347,7 +342,8 @@ static int pmi_meet(struct pmi *pmi, int64_t deadline)
     if (rc)
         return rc;
     if (tmbi_pmi_number(answer, "keylen_max", &keys) || keys < (int64_t)KEY_MAX ||
-        tmbi_pmi_number(answer, "vallen_max", &values) || values < 32)
+        tmbi_pmi_number(answer, "vallen_max", &values) ||
+        values <= (int64_t)TMBI_PMI_CHARS(NAME_BYTES))
         return pmi_garbage(pmi, "cmd=get_maxes", answer);
     pmi->value_max = values > (int64_t)VALUE_MAX ? VALUE_MAX : (size_t)values - 1;
     rc = pmi_ask(pmi, "my_kvsname", answer, deadline, "cmd=get_my_kvsname\n");

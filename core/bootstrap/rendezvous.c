@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -126,19 +125,6 @@ static void host_abort(void *arg, int rank, int exit_code)
 static const struct tmbi_hub_events host_events = {
     .abort = host_abort, .garbage = host_garbage, .answered = host_answered};
 
-static int host_name(char name[TMBI_NAME_BYTES])
-{
-    uint64_t random[2];
-
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
-        tmbi_error("no random bytes for the job's name: %s", strerror(errno));
-        return -EIO;
-    }
-    snprintf(name, TMBI_NAME_BYTES, "%016llx%016llx", (unsigned long long)random[0],
-             (unsigned long long)random[1]);
-    return 0;
-}
-
 /* Each rank is a connection. */
 static void check_descriptors(const struct tmbi_ticket *ticket)
 {
@@ -182,7 +168,7 @@ static int host_open(struct tmbi_bootstrap *b, const struct tmbi_address *addres
                      const struct addrinfo *found, const struct tmbi_ticket *ticket)
 {
     struct host *host = calloc(1, sizeof *host);
-    int rc = host ? host_name(b->job.name) : -ENOMEM;
+    int rc = host ? tmbi_bootstrap_name(b->job.name) : -ENOMEM;
 
     if (!rc)
         rc = tmbi_address_listen(address, found);
