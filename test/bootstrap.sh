@@ -547,6 +547,7 @@ info_hides() {
     grep -q 'TMB_SECRET .*; now set' "$work/info"
 }
 
+export LSAN_OPTIONS=suppressions=$here/lsan.supp:print_suppressions=0
 [ -x "$hello" ] || { fail bootstrap "there is no $hello: build first"; finish; }
 "$tombolo" server --socket "$work/socket" --size 64M >"$work/server" 2>&1 &
 server=$!
