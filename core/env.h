@@ -28,6 +28,7 @@ struct tmbi_env_var {
         *choices;     /* of a choice; of a duration: what -1 is called, NULL: "forever" */
     size_t field;     /* offsetof the value in the configuration structure */
     int64_t min, max; /* inclusive; both 0: no bounds beyond the type's */
+    bool secret;      /* its value is never shown */
 };
 
 struct tmbi_env_table {
@@ -69,6 +70,9 @@ TMBI_TOOL void tmbi_nearest_offer(struct tmbi_nearest *nearest, const char *cand
 
 #define TMBI_SIZE_MAX 65535 /* ranks of a job: peer IDs have 16 bits */
 
+/* TMB_BOOTSTRAP's values; those after auto are the back ends' names. */
+#define TMBI_BOOTSTRAP_CHOICES "auto|run|rendezvous|pmix|pmi|single"
+
 /* Core's own variables. */
 struct tmbi_core_config {
     const char *provider;    /* TMB_PROVIDER */
@@ -80,6 +84,10 @@ struct tmbi_core_config {
     int64_t size;            /* TMB_SIZE; -1: unset */
     const char *job;         /* TMB_JOB */
     int64_t launch_fd;       /* TMB_LAUNCH_FD; -1: unset */
+    int bootstrap;           /* TMB_BOOTSTRAP: 0 is auto, see bootstrap.c */
+    const char *rendezvous;  /* TMB_RENDEZVOUS */
+    const char *secret;      /* TMB_SECRET */
+    const char *secret_file; /* TMB_SECRET_FILE */
 };
 TMBI_TOOL extern const struct tmbi_env_table tmbi_core_env;
 

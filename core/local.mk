@@ -6,8 +6,8 @@ EXTRA_DIST += core/DESIGN.md core/tombolo.map
 
 # Core and providers, for the library and for the unit tests.
 noinst_LTLIBRARIES += libtmbcore.la
-libtmbcore_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
-libtmbcore_la_LIBADD = $(HWLOC_LIBS)
+libtmbcore_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS) $(NETTLE_CFLAGS) $(PMIX_CFLAGS)
+libtmbcore_la_LIBADD = $(HWLOC_LIBS) $(NETTLE_LIBS)
 libtmbcore_la_SOURCES = \
 	core/provider.h core/shared.h core/request.h core/clock.h core/log.h core/env.h core/stats.h core/export.h core/fence.h \
 	core/bootstrap/bootstrap.h core/bootstrap/launch.h \
@@ -18,7 +18,15 @@ libtmbcore_la_SOURCES = \
 	core/atomics.c core/locks.c core/agent.h core/agent.c core/status.c
 libtmbcore_la_SOURCES += \
 	core/topology.h core/topology.c core/log.c core/env.c core/parse.c core/bootstrap/backends.h \
-	core/bootstrap/bootstrap.c core/bootstrap/run.c core/bootstrap/single.c
+	core/bootstrap/bootstrap.c core/bootstrap/run.c core/bootstrap/single.c \
+	core/bootstrap/stream.h core/bootstrap/stream.c \
+	core/bootstrap/channel.h core/bootstrap/channel.c \
+	core/bootstrap/address.h core/bootstrap/address.c \
+	core/bootstrap/secret.h core/bootstrap/secret.c \
+	core/bootstrap/greeting.h core/bootstrap/greeting.c core/bootstrap/join.c \
+	core/bootstrap/door.h core/bootstrap/door.c core/bootstrap/rendezvous.c \
+	core/bootstrap/pmi_text.h core/bootstrap/pmi_text.c core/bootstrap/pmi.c core/bootstrap/pmix.c \
+	core/bootstrap/loop.h core/bootstrap/loop.c core/bootstrap/hub.h core/bootstrap/hub.c
 
 lib_LTLIBRARIES += libtombolo.la
 libtombolo_la_SOURCES =

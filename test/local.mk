@@ -7,6 +7,9 @@ bad_input_SOURCES = test/bad_input.c
 bad_input_LDADD = libtombolo.la
 bad_calls_SOURCES = test/bad_calls.c
 bad_calls_LDADD = libtombolo.la
+noinst_PROGRAMS += bootstrap_rounds
+bootstrap_rounds_SOURCES = test/bootstrap_rounds.c
+bootstrap_rounds_LDADD = libtmbcore.la libtmbivshmem.la libtmbcore.la
 # Runs in a guest.
 noinst_PROGRAMS += kmod_check
 kmod_check_SOURCES = test/vm/guest/kmod.h test/vm/guest/kmod.c test/vm/guest/kmod_check.c \
@@ -29,9 +32,17 @@ test_unit_log_test_LDADD = $(unit_libs)
 test_unit_env_test_SOURCES = test/unit/env_test.c
 test_unit_env_test_CFLAGS = $(unit_cflags)
 test_unit_env_test_LDADD = $(unit_libs)
-test_unit_launch_test_SOURCES = test/unit/launch_test.c core/cli/hub.c core/cli/loop.c
+test_unit_launch_test_SOURCES = test/unit/launch_test.c
 test_unit_launch_test_CFLAGS = $(unit_cflags)
 test_unit_launch_test_LDADD = $(unit_libs)
+
+unit_tests += test/unit/rendezvous_test test/unit/pmi_test
+test_unit_pmi_test_SOURCES = test/unit/pmi_test.c
+test_unit_pmi_test_CFLAGS = $(unit_cflags)
+test_unit_pmi_test_LDADD = $(unit_libs)
+test_unit_rendezvous_test_SOURCES = test/unit/rendezvous_test.c
+test_unit_rendezvous_test_CFLAGS = $(unit_cflags)
+test_unit_rendezvous_test_LDADD = $(unit_libs)
 
 unit_tests += test/unit/arena_test test/unit/host_test test/unit/peers_test
 test_unit_arena_test_SOURCES = test/unit/arena_test.c

@@ -16,6 +16,7 @@ gcc-conformance      gcc       900  conformance.sh
 gcc-cli              gcc       300  cli.sh
 gcc-bad_input        gcc       300  bad_input.sh
 gcc-job              gcc       300  job.sh
+gcc-bootstrap        gcc       300  bootstrap.sh
 gcc-fault            gcc       600  fault.sh
 gcc-examples         gcc       300  examples.sh
 quickstart           -         600  quickstart.sh
@@ -41,6 +42,7 @@ asan-fault           asan      900  fault.sh
 asan-server_restart  asan      300  server_restart.sh
 asan-cli             asan      600  cli.sh
 asan-job             asan      600  job.sh
+asan-bootstrap       asan      600  bootstrap.sh
 asan-bad_input       asan      600  bad_input.sh
 asan-examples        asan      600  examples.sh
 asan-perf            asan      600  perf.sh

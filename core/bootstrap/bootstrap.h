@@ -17,6 +17,9 @@ struct tmbi_bootstrap;
 
 struct tmbi_bootstrap_ops {
     const char *name;
+    const char *meaning; /* for users: who brings ranks together, by what */
+    const char *needs;   /* what is amiss where it was asked for and is not detected;
+                            NULL: it needs nothing */
     /* Whether the environment calls for this back end: 1 or 0. */
     int (*detect)(const struct tmbi_core_config *config);
     /* Join; fills in b->job. -EINVAL: the launcher's variables are wrong or partial. */
@@ -34,8 +37,23 @@ struct tmbi_bootstrap_ops {
 struct tmbi_bootstrap {
     const struct tmbi_bootstrap_ops *ops;
     struct tmbi_job job;
-    int fd; /* back end's own */
+    /* the back end's own: */
+    int fd;
+    const char *server; /* who is at the other end of fd, for messages */
+    void *state;
 };
+
+/* All that are built, by preference. */
+TMBI_TOOL const struct tmbi_bootstrap_ops *const *tmbi_bootstraps(size_t *count);
+
+/* The one that TMB_BOOTSTRAP names, or else the first that the environment calls for;
+ * NULL: none. */
+TMBI_TOOL const struct tmbi_bootstrap_ops *
+tmbi_bootstrap_find(const struct tmbi_core_config *config);
+
+/* Make a name that no other job has, nor will have. -EIO, logged. */
+#define TMBI_JOB_NAME_BYTES sizeof((struct tmbi_job *)0)->name
+int tmbi_bootstrap_name(char name[TMBI_JOB_NAME_BYTES]);
 
 /* Take the first back end that the environment calls for. */
 int tmbi_bootstrap_open(struct tmbi_bootstrap *b, const struct tmbi_core_config *config);

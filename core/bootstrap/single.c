@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A process that no launcher started is a job of one. */
-#include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
-#include "../log.h"
 #include "backends.h"
 
 static int single_detect(const struct tmbi_core_config *config)
@@ -16,18 +12,10 @@ static int single_detect(const struct tmbi_core_config *config)
 
 static int single_open(struct tmbi_bootstrap *b, const struct tmbi_core_config *config)
 {
-    uint64_t random[2];
-
     (void)config;
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
-        tmbi_error("no random bytes for the job's name: %s", strerror(errno));
-        return -errno;
-    }
     b->job.rank = 0;
     b->job.size = 1;
-    snprintf(b->job.name, sizeof b->job.name, "%016llx%016llx",
-             (unsigned long long)random[0], (unsigned long long)random[1]);
-    return 0;
+    return tmbi_bootstrap_name(b->job.name);
 }
 
 static int single_exchange(struct tmbi_bootstrap *b, const void *mine, size_t bytes,
@@ -51,9 +39,11 @@ static void single_close(struct tmbi_bootstrap *b)
     (void)b;
 }
 
-const struct tmbi_bootstrap_ops tmbi_bootstrap_single = {.name = "single",
-                                                         .detect = single_detect,
-                                                         .open = single_open,
-                                                         .exchange = single_exchange,
-                                                         .abort = single_abort,
-                                                         .close = single_close};
+const struct tmbi_bootstrap_ops tmbi_bootstrap_single = {
+    .name = "single",
+    .meaning = "a process alone is a job of one rank",
+    .detect = single_detect,
+    .open = single_open,
+    .exchange = single_exchange,
+    .abort = single_abort,
+    .close = single_close};

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../bootstrap/secret.h"
 #include "../context.h"
 #include "../env.h"
 #include "../topology.h"
@@ -33,6 +34,19 @@ static void print_providers(void)
                    providers[i]->caps & tmbi_capabilities[c].bit ? "yes" : "no ",
                    tmbi_capabilities[c].name, tmbi_capabilities[c].meaning);
     }
+}
+
+static void print_bootstraps(const struct tmbi_bootstrap_ops *called)
+{
+    size_t count;
+    const struct tmbi_bootstrap_ops *const *bootstraps = tmbi_bootstraps(&count);
+
+    puts("\nBootstrap");
+    for (size_t i = 0; i < count; i++)
+        printf("  %-12s%s%s\n", bootstraps[i]->name, bootstraps[i]->meaning,
+               bootstraps[i] == called ? ": called for here" : "");
+    if (!tmbi_secret_possible())
+        puts("  (no secrets in this build: rendezvous is for loopback addresses only)");
 }
 
 /* "2 cores", "1 core" */
@@ -117,7 +131,7 @@ static void print_variable(const struct tmbi_env_var *var)
     if (var->type == TMBI_ENV_CHOICE)
         printf(" of %s", var->choices);
     if (value && *value)
-        printf("; now %s", value);
+        printf("; now %s", var->secret ? "set (not shown)" : value);
     putchar('\n');
     print_wrapped(var->meaning, 6);
 }
@@ -134,14 +148,21 @@ static void print_variables(void)
     }
 }
 
-static void check_environment(void)
+/* Say what is wrong with it; returns the back end that it calls for, or NULL. */
+static const struct tmbi_bootstrap_ops *check_environment(void)
 {
+    struct tmbi_core_config config;
+    const struct tmbi_bootstrap_ops *called = NULL;
     size_t count;
     const struct tmbi_env_table *const *tables = tmbi_env_tables(&count);
 
-    for (size_t i = 0; i < count; i++)
-        tmbi_env_load(tables[i], NULL);
+    for (size_t i = 0; i < count; i++) {
+        bool core = tables[i] == &tmbi_core_env;
+        if (!tmbi_env_load(tables[i], core ? &config : NULL) && core)
+            called = tmbi_bootstrap_find(&config);
+    }
     tmbi_env_warn_unknown(tables, count);
+    return called;
 }
 
 static const struct argp_option option_list[] = {
@@ -166,22 +187,25 @@ static const struct argp info_argp = {
     .options = option_list,
     .parser = parse_option,
     .doc =
-        "Show the version, the providers that were built and what they can do, the "
-        "machine, and every environment variable: its type, its default, its value if it "
+        "Show the version, the providers that were built and what they can do, how ranks "
+        "can be brought together, the machine, and every environment variable: its type, "
+        "its default, its value if it "
         "is set, and its meaning."};
 
 int tmbi_cli_info(int argc, char **argv)
 {
+    const struct tmbi_bootstrap_ops *called;
     bool json = false;
     int major, minor, patch;
 
     argp_parse(&info_argp, argc, argv, 0, NULL, &json);
-    check_environment();
+    called = check_environment();
     if (json)
-        return tmbi_info_json();
+        return tmbi_info_json(called);
     tmb_version(&major, &minor, &patch);
     printf("Tombolo %d.%d.%d\n\n", major, minor, patch);
     print_providers();
+    print_bootstraps(called);
     print_topology();
     print_variables();
     return fflush(stdout) ? 1 : 0;

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../bootstrap/bootstrap.h"
+
 struct tmbi_capability {
     uint32_t bit;
     const char *name;
@@ -14,7 +16,8 @@ struct tmbi_capability {
 extern const struct tmbi_capability tmbi_capabilities[];
 extern const size_t tmbi_capability_count;
 
-/* Print everything as one JSON object; the exit code. */
-int tmbi_info_json(void);
+/* Print everything as one JSON object; the exit code. `called`: the bootstrap back end
+ * that the environment calls for, or NULL. */
+int tmbi_info_json(const struct tmbi_bootstrap_ops *called);
 
 #endif

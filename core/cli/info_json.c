@@ -81,6 +81,8 @@ static json_t *variable_object(const char *owner, const struct tmbi_env_var *var
 {
     const char *value = getenv(var->name);
 
+    if (value && *value && var->secret)
+        value = "(not shown)";
     return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s}", "name", var->name, "owner",
                      owner, "type", tmbi_env_type_name(var->type), "choices",
                      var->choices, "default", var->fallback, "value",
@@ -100,11 +102,26 @@ static json_t *variable_list(void)
     return list;
 }
 
-int tmbi_info_json(void)
+static json_t *bootstrap_list(const struct tmbi_bootstrap_ops *called)
 {
-    json_t *info = json_pack("{s:o, s:o, s:o, s:o}", "version", version_object(),
-                             "providers", provider_list(), "topology", topology_object(),
-                             "variables", variable_list());
+    size_t count;
+    const struct tmbi_bootstrap_ops *const *bootstraps = tmbi_bootstraps(&count);
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:b}", "name", bootstraps[i]->name,
+                                        "meaning", bootstraps[i]->meaning, "called_for",
+                                        bootstraps[i] == called));
+    return list;
+}
+
+int tmbi_info_json(const struct tmbi_bootstrap_ops *called)
+{
+    json_t *info =
+        json_pack("{s:o, s:o, s:o, s:o, s:o}", "version", version_object(), "providers",
+                  provider_list(), "bootstraps", bootstrap_list(called), "topology",
+                  topology_object(), "variables", variable_list());
     int rc;
 
     if (!info) {

@@ -10,8 +10,8 @@
 
 #include "embedded.h"
 #include "guard.h"
-#include "hub.h"
-#include "loop.h"
+#include "../bootstrap/hub.h"
+#include "../bootstrap/loop.h"
 #include "machines.h"
 #include "output.h"
 #include "process.h"

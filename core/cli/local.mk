@@ -6,8 +6,8 @@ tombolo_SOURCES = core/cli/cli.h core/cli/main.c \
 	core/cli/info.h core/cli/info.c core/cli/info_json.c \
 	core/cli/run.c core/cli/launch.h core/cli/launch.c core/cli/ending.c \
 	core/cli/machines.h core/cli/machines.c \
-	core/cli/loop.h core/cli/loop.c core/cli/process.h core/cli/process.c \
-	core/cli/hub.h core/cli/hub.c core/cli/output.h core/cli/output.c \
+	core/cli/process.h core/cli/process.c \
+	core/cli/output.h core/cli/output.c \
 	core/cli/embedded.h core/cli/embedded.c core/cli/guard.h core/cli/guard.c \
 	core/cli/server.c core/cli/keeper.h core/cli/keeper.c core/cli/broker.c \
 	core/cli/perf/perf.h core/cli/perf/perf.c core/cli/perf/sample.c \

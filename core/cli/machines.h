@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "../../providers/ivshmem/meeting.h"
-#include "loop.h"
+#include "../bootstrap/loop.h"
 
 struct tmbi_launch;
 

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "loop.h"
+#include "../bootstrap/loop.h"
 
 struct tmbi_output;
 

@@ -2,14 +2,13 @@
 /* Both ends of launch.h. An input's first byte chooses: a rank that reads any bytes for
  * the launcher's answer; or a launcher whose ranks say anything, in any order, in pieces,
  * and end at any time. */
-/* fuzz-sources: core/cli/hub.c core/cli/loop.c */
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "../../core/bootstrap/backends.h"
 #include "../../core/bootstrap/launch.h"
-#include "../../core/cli/hub.h"
+#include "../../core/bootstrap/hub.h"
 #include "../../core/clock.h"
 #include "fuzz.h"
 
@@ -34,7 +33,7 @@ static uint8_t next(struct input *input)
 
 static void rank_hears(const struct input *input)
 {
-    struct tmbi_bootstrap b = {.job = {.rank = 1, .size = RANKS}};
+    struct tmbi_bootstrap b = {.job = {.rank = 1, .size = RANKS}, .server = "fuzz"};
     uint8_t mine[PART_BYTES] = {0}, all[RANKS * PART_BYTES];
     int pair[2], rc;
 

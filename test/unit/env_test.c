@@ -248,8 +248,8 @@ static void test_bounds(void **state)
         int64_t ns;
     } config;
     const struct tmbi_env_var vars[] = {
-        {"TMB_A", TMBI_ENV_SIZE, "1M", "A.", NULL, 0, 1 << 20, 4 << 20},
-        {"TMB_B", TMBI_ENV_DURATION, "1ms", "B.", NULL, 8, 1000, 1000000000}};
+        {"TMB_A", TMBI_ENV_SIZE, "1M", "A.", NULL, 0, 1 << 20, 4 << 20, false},
+        {"TMB_B", TMBI_ENV_DURATION, "1ms", "B.", NULL, 8, 1000, 1000000000, false}};
     const struct tmbi_env_table table = {"test", vars, 2};
 
     (void)state;

@@ -17,7 +17,7 @@
 
 #include "../../core/bootstrap/bootstrap.h"
 #include "../../core/bootstrap/launch.h"
-#include "../../core/cli/hub.h"
+#include "../../core/bootstrap/hub.h"
 #include "../../core/clock.h"
 #include "../../core/log.h"
 

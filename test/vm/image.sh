@@ -157,8 +157,8 @@ add_mpich() { # ROOT
         [ -e "$path" ] || complain "$path is missing; install mpich"
         add_closure "$1" "$path" "$path"
     done
-    [ -n "$(command -v mpicc)" ] || complain "no mpicc here; install libmpich-dev"
-    mpicc -O2 -Wall -o "$vm/mpi_lock_put" "$top/test/vm/guest/mpi_lock_put.c"
+    [ -n "$(command -v mpicc.mpich)" ] || complain "no mpicc.mpich here; install libmpich-dev"
+    mpicc.mpich -O2 -Wall -o "$vm/mpi_lock_put" "$top/test/vm/guest/mpi_lock_put.c"
     add_closure "$1" "$vm/mpi_lock_put" bin/mpi_lock_put
 }
 

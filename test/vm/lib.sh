@@ -217,7 +217,7 @@ guest_get() { # NAME PATH FILE
 
 # mpiexec runs in the guests' network, and reaches them through us instead of ssh.
 guest_mpiexec() { # SECONDS GUEST,GUEST... ARGUMENT...
-    VM_RIG=$rig VM_SECONDS=$1 timeout -k 5 "$1" "${vm_net[@]}" mpiexec -launcher ssh \
+    VM_RIG=$rig VM_SECONDS=$1 timeout -k 5 "$1" "${vm_net[@]}" mpiexec.hydra -launcher ssh \
         -launcher-exec "$vm_here/launcher.sh" -localhost 10.77.0.254 -wdir /tmp \
         -hosts "$2" "${@:3}"
 }

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../bootstrap/launch.h"
+#include "launch.h"
 
 #define HEADER_BYTES sizeof(struct tmbi_launch_header)
 
@@ -25,7 +25,8 @@ struct member {
     struct tmbi_watch watch; /* first; fd -1: has not joined, or is heard no more */
     struct tmbi_hub *hub;
     int rank;
-    bool elsewhere;                   /* joins another launcher's hub */
+    bool elsewhere; /* has no socket here, or not yet, and isn't missed */
+    bool gives;     /* is the hub's owner itself */
     struct tmbi_launch_header header; /* being received, */
     uint8_t *payload;                 /* this too, */
     size_t received;                  /* so much of both */
@@ -109,8 +110,11 @@ static void answer_all(struct tmbi_hub *hub, struct answer *answer)
         if (!member->waits)
             continue;
         member->waits = false;
-        if (member->watch.fd < 0)
+        if (member->watch.fd < 0) {
+            if (member->gives)
+                hub->events->answered(hub->arg, &answer->header, answer->payload);
             continue;
+        }
         answer->refs++;
         member->answer = answer;
         member->sent = 0;
@@ -350,23 +354,66 @@ void tmbi_hub_close(struct tmbi_hub *hub)
     free(hub);
 }
 
-int tmbi_hub_join(struct tmbi_hub *hub, int rank, int *fd)
+int tmbi_hub_adopt(struct tmbi_hub *hub, int rank, int fd)
 {
     struct member *member = &hub->members[rank];
+    int rc;
+
+    member->watch.fd = fd;
+    rc = tmbi_loop_add(hub->loop, &member->watch, EPOLLIN);
+    if (rc) {
+        close(fd);
+        member->watch.fd = -1;
+        return rc;
+    }
+    member->elsewhere = false;
+    return 0;
+}
+
+int tmbi_hub_join(struct tmbi_hub *hub, int rank, int *fd)
+{
     int pair[2], rc;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return -errno;
-    member->watch.fd = pair[0];
-    rc = tmbi_loop_add(hub->loop, &member->watch, EPOLLIN);
+    rc = tmbi_hub_adopt(hub, rank, pair[0]);
     if (rc) {
-        close(pair[0]);
         close(pair[1]);
-        member->watch.fd = -1;
         return rc;
     }
     *fd = pair[1];
     return 0;
+}
+
+void tmbi_hub_expect(struct tmbi_hub *hub)
+{
+    for (int i = 0; i < hub->size; i++)
+        hub->members[i].elsewhere = true;
+}
+
+void tmbi_hub_give(struct tmbi_hub *hub, int rank, const void *part, uint32_t bytes)
+{
+    struct member *member = &hub->members[rank];
+
+    member->gives = true;
+    member->header.bytes = bytes;
+    member->payload = (uint8_t *)part; /* which is only read */
+    member_part(member);
+    member->payload = NULL;
+}
+
+void tmbi_hub_give_up(struct tmbi_hub *hub, int rank)
+{
+    if (hub->members[rank].waits)
+        exchange_fail(hub, -ETIMEDOUT);
+}
+
+bool tmbi_hub_busy(const struct tmbi_hub *hub)
+{
+    for (int i = 0; i < hub->size; i++)
+        if (hub->members[i].answer)
+            return true;
+    return false;
 }
 
 void tmbi_hub_ended(struct tmbi_hub *hub, int rank)

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "../export.h"
+
 struct tmbi_loop {
     int epoll;
 };
@@ -16,16 +18,18 @@ struct tmbi_watch {
     void (*ready)(struct tmbi_watch *watch, uint32_t events);
 };
 
-int tmbi_loop_open(struct tmbi_loop *loop);
-void tmbi_loop_close(struct tmbi_loop *loop);
+TMBI_TOOL int tmbi_loop_open(struct tmbi_loop *loop);
+TMBI_TOOL void tmbi_loop_close(struct tmbi_loop *loop);
 
 /* events: EPOLLIN, EPOLLOUT, both, or 0 (errors only). */
-int tmbi_loop_add(struct tmbi_loop *loop, struct tmbi_watch *watch, uint32_t events);
-void tmbi_loop_change(struct tmbi_loop *loop, struct tmbi_watch *watch, uint32_t events);
-void tmbi_loop_remove(struct tmbi_loop *loop, struct tmbi_watch *watch);
+TMBI_TOOL int tmbi_loop_add(struct tmbi_loop *loop, struct tmbi_watch *watch,
+                            uint32_t events);
+TMBI_TOOL void tmbi_loop_change(struct tmbi_loop *loop, struct tmbi_watch *watch,
+                                uint32_t events);
+TMBI_TOOL void tmbi_loop_remove(struct tmbi_loop *loop, struct tmbi_watch *watch);
 
 /* Wait until `deadline` (tmbi_clock_ns()) and handle at most one event, so that a
  * handler may close whatever it wants. */
-void tmbi_loop_turn(struct tmbi_loop *loop, int64_t deadline);
+TMBI_TOOL void tmbi_loop_turn(struct tmbi_loop *loop, int64_t deadline);
 
 #endif
