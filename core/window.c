@@ -187,6 +187,8 @@ int tmbi_window_attach(struct tmb_win *win, int rank, const int *ranks,
             return rc;
     }
     self_attach(win);
+    /* release: partner is the acquire in tmbi_lock_request_execute() */
+    atomic_store_explicit(&win->attached, true, memory_order_release);
     return 0;
 }
 

@@ -46,6 +46,7 @@ struct tmb_win {
     uint64_t number; /* names this window to our agent; 0: not registered */
     struct tmbi_mem *mem;
     bool created;   /* on the caller's memory */
+    atomic_bool attached; /* peers are set; release, and the agent's acquire */
     bool abandoned; /* the application has no handle, but peers may reach its memory */
     int held;       /* locks that are held or being acquired */
     pthread_mutex_t mutex;
@@ -86,6 +87,17 @@ void tmbi_window_give_up(struct tmb_win *win, int rc);
 
 /* Release what the application left open, with a warning. */
 void tmbi_windows_release_all(void);
+
+/* The lock of a member as the member `me` uses it. (lockcall.c) */
+struct tmbi_lock_view tmbi_lock_view_of(struct tmb_win *win, int rank, int me);
+/* Do something with a lock that is not mapped: the owner's agent does it. */
+int tmbi_lock_call(struct tmb_win *win, int rank, enum tmbi_lock_action action,
+                   bool announced, uint64_t *result);
+/* Acquire one; as locks.c does, and may return what the route fails with. */
+int tmbi_lock_call_acquire(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
+                           int64_t deadline, bool test);
+/* A peer's request for our lock, by the agent. -EAGAIN: the window is not made yet. */
+int tmbi_lock_request_execute(struct tmb_win *win, struct tmbi_request *request);
 
 /* Store a 64-bit word atomically after what was put before, and wake its owner. */
 int tmbi_peer_signal(struct tmbi_peer *peer, uint64_t offset, enum tmb_signal_op op,

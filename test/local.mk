@@ -17,6 +17,9 @@ unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 check_LTLIBRARIES = libtmbunit.la
 libtmbunit_la_SOURCES =
 libtmbunit_la_LIBADD = libtmbcore.la libtmbivshmem.la
+if HAVE_LIBFABRIC
+libtmbunit_la_LIBADD += libtmbtcp.la
+endif
 unit_libs = libtmbunit.la $(CMOCKA_LIBS)
 unit_tests =
 check_PROGRAMS += $(unit_tests)
