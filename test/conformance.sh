@@ -22,8 +22,9 @@ suite() { # CONFIGURATION RANKS ENVIRONMENT...
         case $word in
         ok) pass "$configuration $name" ;;
         not) fail "$configuration ${name#ok }" ;;
+        skip) skip "$configuration ${name%%:*}" "${name#*: }" ;;
         esac
-    done < <(grep -E '^(not )?ok ' "$log" || true)
+    done < <(grep -E '^((not )?ok|skip) ' "$log" || true)
     # A suite that crashed or hung has no last line, or says less than it counted.
     if [ "$status" -ne 0 ] || ! grep -qE '^[1-9][0-9]* passed, 0 failed, ' "$log"; then
         fail "$configuration ends well" "exit code $status"

@@ -22,6 +22,8 @@ static void hints_fill(struct fi_info *hints, const struct tmbi_tcp_place *place
     hints->mode = FI_CONTEXT | FI_CONTEXT2;
     hints->ep_attr->type = FI_EP_RDM;
     hints->tx_attr->op_flags = FI_DELIVERY_COMPLETE;
+    /* What was put to a rank before is there before what is put later, or got. */
+    hints->tx_attr->msg_order = FI_ORDER_WAW | FI_ORDER_RAW;
     hints->domain_attr->mr_mode = FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED |
                                   FI_MR_PROV_KEY | FI_MR_ENDPOINT;
     /* The fabric's mutex makes its calls one at a time. */

@@ -7,5 +7,5 @@ libtmbtcp_la_SOURCES = \
 	providers/tcp/fabric.c providers/tcp/transfer.c providers/tcp/memory.c \
 	providers/tcp/wire.h providers/tcp/wire.c providers/tcp/link.c providers/tcp/call.c \
 	providers/tcp/meet.c providers/tcp/stranger.c providers/tcp/progress.c \
-	providers/tcp/bell.c
+	providers/tcp/bell.c providers/tcp/handlers.c
 dist_man_MANS += providers/tcp/man/tombolo-tcp.7

@@ -70,7 +70,10 @@ struct tmbi_tcp_peer {
     fi_addr_t fabric;             /* libfabric's name for it */
     uint64_t anchor, anchor_key;  /* where its anchor is */
     struct tmbi_tcp_link link;
-    _Atomic uint32_t puts;  /* not complete; seq_cst, changed under the fabric's mutex */
+    /* Puts, counted; seq_cst, changed under the fabric's mutex as is the queue of those that
+     * are not complete, in order. A flush waits for those before it only. */
+    _Atomic uint64_t posted, completed;
+    struct tmbi_tcp_transfer *oldest, *newest;
     _Atomic int put_status; /* why one failed since the last flush */
 };
 

@@ -28,9 +28,10 @@
 
 struct tmbi_tcp_transfer {
     struct fi_context2 context; /* libfabric's, and first: completions name it */
-    struct tmbi_tcp_transfer *next_free, *next; /* `next`: of all */
+    struct tmbi_tcp_transfer *next;   /* of all */
+    struct tmbi_tcp_transfer *behind; /* of the free ones, or of the peer's puts */
     struct tmbi_tcp_peer *peer;
-    bool put;         /* nobody waits for this one in particular */
+    bool put;
     bool abandoned;   /* nobody waits any more: under the fabric's mutex */
     _Atomic int status; /* UNDER_WAY, or how it ended; release, acquire */
     struct tmbi_tcp_registration registration;
@@ -41,7 +42,7 @@ struct tmbi_tcp_transfer {
 
 static void transfer_free(struct tmbi_tcp_fabric *f, struct tmbi_tcp_transfer *t)
 {
-    t->next_free = f->free;
+    t->behind = f->free;
     f->free = t;
 }
 
@@ -79,17 +80,39 @@ void tmbi_tcp_transfers_free(struct tmbi_tcp *tcp)
 
 /* ---- completion ---- */
 
+static void puts_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_transfer *t)
+{
+    t->behind = NULL;
+    if (peer->oldest)
+        peer->newest->behind = t;
+    else
+        peer->oldest = t;
+    peer->newest = t;
+    atomic_fetch_add_explicit(&peer->posted, 1, memory_order_seq_cst);
+}
+
+static void puts_take_ended(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    while (peer->oldest && atomic_load_explicit(&peer->oldest->status,
+                                                memory_order_relaxed) != UNDER_WAY) {
+        struct tmbi_tcp_transfer *t = peer->oldest;
+
+        peer->oldest = t->behind;
+        transfer_free(&tcp->fabric, t);
+        /* seq_cst: partner is the load in puts_done(), and a wake follows */
+        atomic_fetch_add_explicit(&peer->completed, 1, memory_order_seq_cst);
+    }
+}
+
 static void transfer_end(struct tmbi_tcp *tcp, struct tmbi_tcp_transfer *t, int status)
 {
-    if (t->put) {
-        if (status)
-            atomic_store_explicit(&t->peer->put_status, status, memory_order_release);
-        /* seq_cst: partner is the load in puts_done(), and a wake follows */
-        atomic_fetch_sub_explicit(&t->peer->puts, 1, memory_order_seq_cst);
-    }
+    if (t->put && status)
+        atomic_store_explicit(&t->peer->put_status, status, memory_order_release);
     /* seq_cst: partner is the load in read_done(), and a wake follows */
     atomic_store_explicit(&t->status, status, memory_order_seq_cst);
-    if (t->put || t->abandoned)
+    if (t->put)
+        puts_take_ended(tcp, t->peer);
+    else if (t->abandoned)
         transfer_free(&tcp->fabric, t);
 }
 
@@ -145,15 +168,21 @@ struct awaited {
     struct tmbi_tcp *tcp;
     struct tmbi_tcp_peer *peer;
     struct tmbi_tcp_transfer *transfer;
+    uint64_t posted; /* puts */
 };
+
+static bool puts_completed(const struct awaited *awaited)
+{
+    return atomic_load_explicit(&awaited->peer->completed, memory_order_seq_cst) >=
+           awaited->posted;
+}
 
 static bool puts_done(void *arg)
 {
     const struct awaited *awaited = arg;
 
     look(awaited->tcp);
-    return !atomic_load_explicit(&awaited->peer->puts, memory_order_seq_cst) ||
-           !alive(awaited->peer);
+    return puts_completed(awaited) || !alive(awaited->peer);
 }
 
 static bool read_done(void *arg)
@@ -177,7 +206,7 @@ static bool transfer_got(void *arg)
         tmbi_tcp_complete(awaited->tcp);
     if (f->free) {
         awaited->transfer = f->free;
-        f->free = f->free->next_free;
+        f->free = f->free->behind;
     } else if (f->transfers < f->transfers_max) {
         awaited->transfer = transfer_new(awaited->tcp);
     }
@@ -213,7 +242,7 @@ static ssize_t post_try(struct tmbi_tcp *tcp, struct tmbi_tcp_transfer *t,
                         : fi_readmsg(tcp->fabric.ep, &message, FI_COMPLETION);
 
     if (rc == 0 && t->put)
-        atomic_fetch_add_explicit(&t->peer->puts, 1, memory_order_relaxed);
+        puts_add(t->peer, t);
     if (rc == -FI_EAGAIN)
         tmbi_tcp_complete(tcp); /* makes room, or connects */
     return rc;
@@ -315,11 +344,12 @@ int tmbi_tcp_flush(const struct tmbi_remote *remote)
     struct tmbi_tcp_peer *peer = awaited.peer;
     int rc;
 
-    if (atomic_load_explicit(&peer->puts, memory_order_seq_cst))
+    awaited.posted = atomic_load_explicit(&peer->posted, memory_order_seq_cst);
+    if (!puts_completed(&awaited))
         tmbi_wait_until(TMBI_LINE_WAIT, puts_done, &awaited, tmbi_op_deadline());
     /* acquire: partner is the store in transfer_end() */
     rc = atomic_exchange_explicit(&peer->put_status, 0, memory_order_acquire);
-    if (rc || !atomic_load_explicit(&peer->puts, memory_order_seq_cst))
+    if (rc || puts_completed(&awaited))
         return rc;
     return alive(peer) ? late(peer, "flush") : -EHOSTDOWN;
 }
@@ -369,7 +399,8 @@ static int read_post(struct get *get)
 static int read_take(struct get *get)
 {
     struct tmbi_tcp_transfer *t = *read_at(get, get->taken);
-    struct awaited awaited = {get->tcp, get->remote->provider_data, t};
+    struct awaited awaited = {
+        .tcp = get->tcp, .peer = get->remote->provider_data, .transfer = t};
     size_t bytes = chunk_at(get, get->taken);
     int rc;
 
@@ -394,7 +425,7 @@ int tmbi_tcp_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
                       .dst = dst,
                       .bytes = bytes,
                       .deadline = tmbi_op_deadline()};
-    int rc = tmbi_tcp_flush(remote); /* our own puts come first */
+    int rc = 0;
 
     while (rc == 0 && get.taken < bytes) {
         while (rc == 0 && get.posted < bytes &&
