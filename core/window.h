@@ -44,7 +44,8 @@ struct tmb_win {
     int unmapped; /* peers without base */
     struct tmb_team *team;
     uint64_t number; /* names this window to our agent; 0: not registered */
-    struct tmbi_mem *mem;
+    struct tmbi_mem *mem; /* of the first endpoint, which allocated it */
+    struct tmbi_mem *shared[TMBI_ENDPOINTS_MAX]; /* the same memory, of the others */
     bool created;   /* on the caller's memory */
     atomic_bool attached; /* peers are set; release, and the agent's acquire */
     bool abandoned; /* the application has no handle, but peers may reach its memory */
@@ -59,9 +60,9 @@ struct tmbi_window_desc {
     uint32_t misalign; /* address of the part modulo 64 */
     uint64_t bytes;
     uint64_t number;
-    uint8_t key[TMBI_KEY_BYTES];
+    uint8_t keys[TMBI_ENDPOINTS_MAX][TMBI_KEY_BYTES]; /* by provider; zero: no endpoint */
 };
-_Static_assert(sizeof(struct tmbi_window_desc) == 88, "window descriptor layout");
+_Static_assert(sizeof(struct tmbi_window_desc) == 152, "window descriptor layout");
 
 enum tmbi_window_kind { TMBI_WINDOW_ALLOC, TMBI_WINDOW_CREATE };
 
