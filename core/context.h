@@ -17,7 +17,7 @@
 /* How a rank is reached; constant after tmb_init, but for `known_dead`. */
 struct tmbi_route {
     struct tmbi_endpoint *ep;
-    const char *why; /* there is none, as far as is known */
+    const char *why;        /* there is none, as far as is known */
     atomic_bool known_dead; /* the application has asked, and so knows */
 };
 

@@ -58,8 +58,8 @@ int tmbi_lock_request_execute(struct tmb_win *win, struct tmbi_request *request)
         return -EPROTO;
     }
     view = tmbi_lock_view_of(win, win->rank, (int)request->count);
-    request->result = tmbi_lock_act(&view, (enum tmbi_lock_action)request->op,
-                                    request->operand != 0);
+    request->result =
+        tmbi_lock_act(&view, (enum tmbi_lock_action)request->op, request->operand != 0);
     return 0;
 }
 
@@ -141,8 +141,8 @@ static int withdraw(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
 int tmbi_lock_call_acquire(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
                            int64_t deadline, bool test)
 {
-    enum tmbi_lock_action action = mode == TMB_LOCK_EXCLUSIVE ? TMBI_LOCK_STEP_EXCLUSIVE
-                                                              : TMBI_LOCK_STEP_SHARED;
+    enum tmbi_lock_action action =
+        mode == TMB_LOCK_EXCLUSIVE ? TMBI_LOCK_STEP_EXCLUSIVE : TMBI_LOCK_STEP_SHARED;
     uint64_t result = 0;
     bool counted = false;
     int rc;

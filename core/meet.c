@@ -82,7 +82,7 @@ void tmbi_endpoints_close(bool leaving)
 struct hello {
     uint64_t magic;
     uint32_t version[3];
-    int32_t status; /* why this rank can't join, or 0 */
+    int32_t status;                      /* why this rank can't join, or 0 */
     uint8_t address[TMBI_ADDRESS_BYTES]; /* of its endpoint; zero: none */
 };
 _Static_assert(sizeof(struct hello) == 24 + 128, "hello layout");

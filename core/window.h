@@ -43,10 +43,10 @@ struct tmb_win {
     struct tmbi_peer *peers;
     int unmapped; /* peers without base */
     struct tmb_team *team;
-    uint64_t number; /* names this window to our agent; 0: not registered */
+    uint64_t number;      /* names this window to our agent; 0: not registered */
     struct tmbi_mem *mem; /* of the first endpoint, which allocated it */
     struct tmbi_mem *shared[TMBI_ENDPOINTS_MAX]; /* the same memory, of the others */
-    bool created;   /* on the caller's memory */
+    bool created;                                /* on the caller's memory */
     atomic_bool attached; /* peers are set; release, and the agent's acquire */
     bool abandoned; /* the application has no handle, but peers may reach its memory */
     int held;       /* locks that are held or being acquired */

@@ -13,13 +13,17 @@ work=$BUILD/fuzz
 mkdir -p "$work"
 cd "$work"
 
+fabric=()
+[ ! -e "$BUILD/.libs/libtmbtcp.a" ] || fabric=(-lfabric)
+
 build_target() { # NAME SOURCE
     local more
     read -ra more < <(sed -n 's|^/\* fuzz-sources: \(.*\) \*/$|\1|p' "$2") || true
     clang -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
         -fno-sanitize-recover=all -Wall -Wextra -Werror -I"$BUILD" \
         -I"$top/core/include" -o "$1" "$2" "${more[@]/#/$top/}" \
-        -Wl,--start-group "$BUILD"/.libs/libtmb*.a -Wl,--end-group -lhwloc -lpthread -lm
+        -Wl,--start-group "$BUILD"/.libs/libtmb*.a -Wl,--end-group -lhwloc -lpthread -lm \
+        "${fabric[@]}"
 }
 
 run_target() { # NAME

@@ -55,8 +55,7 @@ static bool call_over(void *arg)
     if (answered(call))
         return true;
     tmbi_tcp_link_pull(call->tcp, call->peer);
-    return answered(call) || atomic_load_explicit(&call->peer->state,
-                                                  memory_order_seq_cst) != TMB_PEER_ALIVE;
+    return answered(call) || !tmbi_tcp_alive(call->peer);
 }
 
 static int call_send(struct tmbi_tcp_call *call, const struct tmbi_remote *remote,
@@ -95,7 +94,9 @@ int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request
 
     if (in_bytes > TMBI_TCP_CALL_BYTES || out_bytes > TMBI_TCP_CALL_BYTES)
         return -E2BIG;
-    if (tmbi_tcp_peer_state(remote->ep, remote->rank) != TMB_PEER_ALIVE)
+    /* Nobody answers who has declared us dead. */
+    if (!tmbi_tcp_alive(call.peer) ||
+        !tmbi_tcp_alive(&call.tcp->peers[remote->ep->job->rank]))
         return -EHOSTDOWN;
     tmbi_count(agent_calls);
     call_add(call.tcp, &call);
@@ -150,9 +151,9 @@ void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
 
     memcpy(&request, body, sizeof request);
     request.origin = (uint32_t)peer->rank;
-    answer.status =
-        tmbi_request_execute(&request, body + sizeof request, header->bytes - sizeof request,
-                             peer->link.answer, out_bytes);
+    answer.status = tmbi_request_execute(&request, body + sizeof request,
+                                         header->bytes - sizeof request,
+                                         peer->link.answer, out_bytes);
     answer.value = request.result;
     if (tmbi_tcp_link_send(tcp, peer, &answer, NULL, 0, peer->link.answer,
                            answer.status ? 0 : out_bytes))

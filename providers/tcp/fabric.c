@@ -24,8 +24,8 @@ static void hints_fill(struct fi_info *hints, const struct tmbi_tcp_place *place
     hints->tx_attr->op_flags = FI_DELIVERY_COMPLETE;
     /* What was put to a rank before is there before what is put later, or got. */
     hints->tx_attr->msg_order = FI_ORDER_WAW | FI_ORDER_RAW;
-    hints->domain_attr->mr_mode = FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED |
-                                  FI_MR_PROV_KEY | FI_MR_ENDPOINT;
+    hints->domain_attr->mr_mode =
+        FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY | FI_MR_ENDPOINT;
     /* The fabric's mutex makes its calls one at a time. */
     hints->domain_attr->threading = FI_THREAD_DOMAIN;
     hints->domain_attr->control_progress = FI_PROGRESS_MANUAL;
@@ -148,8 +148,9 @@ int tmbi_tcp_fabric_open(struct tmbi_tcp *tcp)
         return rc;
     pthread_mutex_init(&f->mutex, NULL);
     f->transfers_max = TRANSFERS_MAX;
-    tmbi_debug("tcp: %s at %s, memory registration mode %#x", f->info->fabric_attr->prov_name,
-               tcp->place.text, (unsigned)f->info->domain_attr->mr_mode);
+    tmbi_debug("tcp: %s at %s, memory registration mode %#x",
+               f->info->fabric_attr->prov_name, tcp->place.text,
+               (unsigned)f->info->domain_attr->mr_mode);
     return 0;
 }
 

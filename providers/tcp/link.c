@@ -41,9 +41,8 @@ void tmbi_tcp_peer_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int sta
 {
     int alive = TMB_PEER_ALIVE;
 
-    if (!atomic_compare_exchange_strong_explicit(&peer->state, &alive, state,
-                                                 memory_order_seq_cst,
-                                                 memory_order_seq_cst))
+    if (!atomic_compare_exchange_strong_explicit(
+            &peer->state, &alive, state, memory_order_seq_cst, memory_order_seq_cst))
         return;
     if (state == TMB_PEER_DEAD) {
         if (why)
@@ -183,6 +182,9 @@ static void message_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
 {
     bool up = atomic_load_explicit(&peer->link.up, memory_order_relaxed);
 
+    /* Declared dead: it may be told so, but is no longer heard. */
+    if (tmbi_tcp_peer_state(&tcp->head, peer->rank) == TMB_PEER_DEAD)
+        return;
     if (up == (header->kind == TMBI_TCP_HELLO)) {
         garbage(tcp, peer, up ? "a second greeting" : "no greeting");
         return;

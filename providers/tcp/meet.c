@@ -32,7 +32,7 @@ struct address {
     uint64_t host;
     uint64_t cookie;
     uint64_t anchor, anchor_key;
-    uint8_t ip[16]; /* of the listener; IPv4 in the first four */
+    uint8_t ip[16];  /* of the listener; IPv4 in the first four */
     uint16_t family; /* 4, 6 */
     uint16_t port;
     uint32_t name_bytes; /* of libfabric's own name for the endpoint */
@@ -135,7 +135,8 @@ static void listener_get(struct tmbi_tcp_peer *peer, const struct address *addre
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&peer->address;
 
     if (address->family == 4) {
-        *v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(address->port)};
+        *v4 =
+            (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(address->port)};
         memcpy(&v4->sin_addr, address->ip, 4);
         peer->address_bytes = sizeof *v4;
     } else {
@@ -216,7 +217,8 @@ int tmbi_tcp_hello_check(const struct tmbi_tcp *tcp, const struct tmbi_tcp_hello
 
 /* ---- connecting ---- */
 
-static const char *peer_text(const struct tmbi_tcp_peer *peer, char text[INET6_ADDRSTRLEN])
+static const char *peer_text(const struct tmbi_tcp_peer *peer,
+                             char text[INET6_ADDRSTRLEN])
 {
     const struct sockaddr *at = (const struct sockaddr *)&peer->address;
     const void *ip = at->sa_family == AF_INET
@@ -245,17 +247,19 @@ static int connected_await(int fd, int64_t deadline)
     int error = ETIMEDOUT;
     socklen_t bytes = sizeof error;
 
-    if (left > 0 && poll(&connected, 1, left > INT64_C(60000000000)
-                                            ? 60000
-                                            : (int)(left / 1000000)) == 1 &&
+    if (left > 0 &&
+        poll(&connected, 1,
+             left > INT64_C(60000000000) ? 60000 : (int)(left / 1000000)) == 1 &&
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes))
         return -errno;
     return -error;
 }
 
-static int link_connect(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t deadline)
+static int link_connect(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                        int64_t deadline)
 {
-    int fd = socket(peer->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd =
+        socket(peer->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int rc;
 
     if (fd < 0)
@@ -288,7 +292,8 @@ static int link_await(const struct tmbi_tcp_peer *peer, int64_t deadline)
     return 0;
 }
 
-static int anchor_await(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t deadline)
+static int anchor_await(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                        int64_t deadline)
 {
     int rc = tmbi_tcp_anchor_read(tcp, peer, deadline);
 

@@ -40,9 +40,10 @@ static socklen_t address_bytes(const struct sockaddr *address)
 
 static void address_text(const struct sockaddr *address, char text[INET6_ADDRSTRLEN])
 {
-    const void *bytes = address->sa_family == AF_INET
-                            ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
-                            : &((const struct sockaddr_in6 *)address)->sin6_addr;
+    const void *bytes =
+        address->sa_family == AF_INET
+            ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
+            : &((const struct sockaddr_in6 *)address)->sin6_addr;
 
     if (!inet_ntop(address->sa_family, bytes, text, INET6_ADDRSTRLEN))
         text[0] = '\0';

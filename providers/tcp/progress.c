@@ -26,10 +26,8 @@
 #define EVENT_FABRIC (UINT64_MAX - 2)
 
 /* How often an idle link is used, so that its peer knows that we live. */
-#define BEAT_NS INT64_C(1000000000)
-
-/* How long the last messages may take to leave. */
-#define LEAVE_NS INT64_C(1000000000)
+#define BEAT_NS     INT64_C(1000000000)
+#define BEAT_MIN_NS INT64_C(50000000)
 
 /* ---- what it sleeps on ---- */
 
@@ -43,7 +41,8 @@ int tmbi_tcp_watch_add(struct tmbi_tcp *tcp, int fd, uint64_t what)
 void tmbi_tcp_watch_link(struct tmbi_tcp *tcp, const struct tmbi_tcp_peer *peer,
                          bool receive, bool send)
 {
-    struct epoll_event event = {.events = (receive ? EPOLLIN : 0u) | (send ? EPOLLOUT : 0u),
+    struct epoll_event event = {.events =
+                                    (receive ? EPOLLIN : 0u) | (send ? EPOLLOUT : 0u),
                                 .data.u64 = (uint64_t)peer->rank};
 
     epoll_ctl(tcp->epoll, EPOLL_CTL_MOD, peer->link.fd, &event);
@@ -120,17 +119,27 @@ static void silent(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t qui
     tmbi_tcp_peer_end(tcp, peer, TMB_PEER_DEAD, NULL);
 }
 
+/* Several beats within the limit. */
+static int64_t beat_ns(const struct tmbi_tcp *tcp)
+{
+    int64_t beat = tcp->config.timeout_ns / 5;
+
+    return tcp->config.timeout_ns < 0 || beat > BEAT_NS ? BEAT_NS
+           : beat < BEAT_MIN_NS                         ? BEAT_MIN_NS
+                                                        : beat;
+}
+
 static void link_beat(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t now)
 {
     struct tmbi_tcp_header beat = {.kind = TMBI_TCP_BEAT};
     int64_t quiet = quiet_ns(&peer->link.heard_ns, now);
 
     if (!atomic_load_explicit(&peer->link.up, memory_order_acquire) ||
-        atomic_load_explicit(&peer->state, memory_order_seq_cst) != TMB_PEER_ALIVE)
+        !tmbi_tcp_alive(peer))
         return;
     if (tcp->config.timeout_ns >= 0 && quiet > tcp->config.timeout_ns)
         silent(tcp, peer, quiet);
-    else if (quiet_ns(&peer->link.sent_ns, now) >= BEAT_NS - BEAT_NS / 8)
+    else if (quiet_ns(&peer->link.sent_ns, now) >= beat_ns(tcp) * 7 / 8)
         tmbi_tcp_link_send(tcp, peer, &beat, NULL, 0, NULL, 0);
 }
 
@@ -139,14 +148,15 @@ static void link_beat(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t 
 static void beats(struct tmbi_tcp *tcp)
 {
     int64_t now = tmbi_clock_ns();
-    bool stopped = now - tcp->beat_ns > 3 * BEAT_NS;
+    bool stopped = now - tcp->looked_ns > 2 * beat_ns(tcp);
 
-    if (now - tcp->beat_ns < BEAT_NS)
+    if (now - tcp->looked_ns < beat_ns(tcp))
         return;
-    tcp->beat_ns = now;
+    tcp->looked_ns = now;
     for (int i = 0; i < tcp->head.job->size; i++) {
         if (stopped)
-            atomic_store_explicit(&tcp->peers[i].link.heard_ns, now, memory_order_relaxed);
+            atomic_store_explicit(&tcp->peers[i].link.heard_ns, now,
+                                  memory_order_relaxed);
         link_beat(tcp, &tcp->peers[i], now);
     }
 }
@@ -201,9 +211,9 @@ static void *progress_main(void *arg)
     struct tmbi_tcp *tcp = arg;
     struct epoll_event events[EVENTS_AT_ONCE];
 
-    tcp->beat_ns = tmbi_clock_ns();
+    tcp->looked_ns = tmbi_clock_ns();
     while (!atomic_load_explicit(&tcp->stop, memory_order_acquire)) {
-        int timeout = fabric_progress(tcp) ? (int)(BEAT_NS / 1000000) : 0;
+        int timeout = fabric_progress(tcp) ? (int)(beat_ns(tcp) / 1000000) : 0;
         int count = epoll_wait(tcp->epoll, events, EVENTS_AT_ONCE, timeout);
 
         for (int i = 0; i < count; i++)

@@ -16,8 +16,9 @@
 static const struct tmbi_env_var env_vars[] = {
     {.name = "TMB_TCP_INTERFACE",
      .type = TMBI_ENV_STRING,
-     .meaning = "The network interface, or its address, at which ranks listen; by default "
-                "the first one that other hosts may reach.",
+     .meaning =
+         "The network interface, or its address, at which ranks listen; by default "
+         "the first one that other hosts may reach.",
      .field = offsetof(struct tmbi_tcp_config, interface)},
     {.name = "TMB_TCP_PORTS",
      .type = TMBI_ENV_STRING,
@@ -27,13 +28,15 @@ static const struct tmbi_env_var env_vars[] = {
     {.name = "TMB_TCP_TIMEOUT",
      .type = TMBI_ENV_DURATION,
      .fallback = "10s",
-     .meaning = "For how long a rank may be silent before it is declared dead; forever: it "
-                "never is while its connection stands.",
+     .meaning =
+         "For how long a rank may be silent before it is declared dead; forever: it "
+         "never is while its connection stands.",
      .field = offsetof(struct tmbi_tcp_config, timeout_ns)},
     {.name = "TMB_TCP_FABRIC",
      .type = TMBI_ENV_STRING,
-     .meaning = "Another provider of libfabric's, by the name that fi_info shows, if it has "
-                "reliable one-sided access; by default tcp.",
+     .meaning =
+         "Another provider of libfabric's, by the name that fi_info shows, if it has "
+         "reliable one-sided access; by default tcp.",
      .field = offsetof(struct tmbi_tcp_config, fabric)},
 };
 
@@ -110,7 +113,8 @@ static bool all_sent(struct tmbi_tcp *tcp)
         struct tmbi_tcp_link *link = &tcp->peers[i].link;
 
         pthread_mutex_lock(&link->send_mutex);
-        sent = link->out.used == 0 || tmbi_tcp_peer_state(&tcp->head, i) != TMB_PEER_ALIVE;
+        sent =
+            link->out.used == 0 || tmbi_tcp_peer_state(&tcp->head, i) != TMB_PEER_ALIVE;
         pthread_mutex_unlock(&link->send_mutex);
     }
     return sent;

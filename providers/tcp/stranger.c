@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who connects to our listener is a stranger until its greeting has told which rank it is.
- * The progress thread's. */
+/* Who connects to our listener is a stranger until its greeting has told which rank it
+ * is. The progress thread's. */
 #include "tcp.h"
 
 #include <arpa/inet.h>

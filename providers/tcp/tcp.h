@@ -2,12 +2,12 @@
 /*
  * Ranks on hosts that share no memory. Puts and gets are libfabric's one-sided writes and
  * reads. Everything else goes by links, one TCP connection of ours per pair of ranks:
- * requests to the target's agent, doorbells, and the news that a peer is alive, leaves, or
- * has died, which libfabric doesn't tell.
+ * requests to the target's agent, doorbells, and the news that a peer is alive, leaves,
+ * or has died, which libfabric doesn't tell.
  *
  * One thread per process, the progress thread, sleeps on libfabric's descriptor and on
- * the links, so that a passive target serves while it computes. Threads of the application
- * that wait for an answer or a completion look themselves before they sleep.
+ * the links, so that a passive target serves while it computes. Threads of the
+ * application that wait for an answer or a completion look themselves before they sleep.
  *
  * Locks, in this order: a link's receive mutex, then any of: a link's send mutex, the
  * calls' mutex, the fabric's mutex. None of these three is held while taking another.
@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#include "../../core/include/tombolo.h"
 #include "../../core/provider.h"
 #include "wire.h"
 
@@ -47,14 +48,14 @@ struct tmbi_tcp_buffer {
 };
 
 struct tmbi_tcp_link {
-    int fd; /* -1: none. Set once, before `up` */
-    atomic_bool up; /* hellos were exchanged; release after fd */
-    pthread_mutex_t send_mutex; /* protects what follows */
-    struct tmbi_tcp_buffer out; /* what the socket did not take */
+    int fd;                        /* -1: none. Set once, before `up` */
+    atomic_bool up;                /* hellos were exchanged; release after fd */
+    pthread_mutex_t send_mutex;    /* protects what follows */
+    struct tmbi_tcp_buffer out;    /* what the socket did not take */
     pthread_mutex_t receive_mutex; /* protects what follows */
     struct tmbi_tcp_buffer in;
-    uint8_t *answer; /* payload of an answer: TMBI_TCP_CALL_BYTES */
-    bool over;       /* the peer sends no more */
+    uint8_t *answer;                   /* payload of an answer: TMBI_TCP_CALL_BYTES */
+    bool over;                         /* the peer sends no more */
     _Atomic int64_t sent_ns, heard_ns; /* relaxed: when last */
 };
 
@@ -67,15 +68,21 @@ struct tmbi_tcp_peer {
     uint64_t cookie;
     struct sockaddr_storage address; /* of its listener */
     socklen_t address_bytes;
-    fi_addr_t fabric;             /* libfabric's name for it */
-    uint64_t anchor, anchor_key;  /* where its anchor is */
+    fi_addr_t fabric;            /* libfabric's name for it */
+    uint64_t anchor, anchor_key; /* where its anchor is */
     struct tmbi_tcp_link link;
-    /* Puts, counted; seq_cst, changed under the fabric's mutex as is the queue of those that
-     * are not complete, in order. A flush waits for those before it only. */
+    /* Puts, counted; seq_cst, changed under the fabric's mutex as is the queue of those
+     * that are not complete, in order. A flush waits for those before it only. */
     _Atomic uint64_t posted, completed;
     struct tmbi_tcp_transfer *oldest, *newest;
     _Atomic int put_status; /* why one failed since the last flush */
 };
+
+static inline bool tmbi_tcp_alive(const struct tmbi_tcp_peer *peer)
+{
+    /* seq_cst: partner is the exchange in tmbi_tcp_peer_end() */
+    return atomic_load_explicit(&peer->state, memory_order_seq_cst) == TMB_PEER_ALIVE;
+}
 
 /* A write or read that libfabric has, with the memory that it works on. */
 struct tmbi_tcp_transfer;
@@ -125,7 +132,7 @@ struct tmbi_tcp {
         int fd; /* -1: free */
         struct tmbi_tcp_buffer in;
     } strangers[TMBI_TCP_STRANGERS];
-    int64_t beat_ns; /* when it last looked at all links */
+    int64_t looked_ns; /* when it last looked at all links */
 
     pthread_mutex_t calls_mutex; /* protects calls, call_id */
     struct tmbi_tcp_call *calls;
@@ -212,7 +219,8 @@ int tmbi_tcp_progress_open(struct tmbi_tcp *tcp);
 int tmbi_tcp_progress_start(struct tmbi_tcp *tcp);
 void tmbi_tcp_progress_stop(struct tmbi_tcp *tcp);
 void tmbi_tcp_progress_close(struct tmbi_tcp *tcp);
-/* What the progress thread sleeps on: links by rank, strangers by TMBI_TCP_STRANGER(i). */
+/* What the progress thread sleeps on: links by rank, strangers by TMBI_TCP_STRANGER(i).
+ */
 #define TMBI_TCP_STRANGER(index) ((UINT64_C(1) << 32) + (index))
 int tmbi_tcp_watch_add(struct tmbi_tcp *tcp, int fd, uint64_t what);
 /* Watch a link for what comes, or, while more is kept than is good, for room only. */

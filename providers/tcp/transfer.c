@@ -27,12 +27,12 @@
 #define UNDER_WAY 1
 
 struct tmbi_tcp_transfer {
-    struct fi_context2 context; /* libfabric's, and first: completions name it */
+    struct fi_context2 context;       /* libfabric's, and first: completions name it */
     struct tmbi_tcp_transfer *next;   /* of all */
     struct tmbi_tcp_transfer *behind; /* of the free ones, or of the peer's puts */
     struct tmbi_tcp_peer *peer;
     bool put;
-    bool abandoned;   /* nobody waits any more: under the fabric's mutex */
+    bool abandoned;     /* nobody waits any more: under the fabric's mutex */
     _Atomic int status; /* UNDER_WAY, or how it ended; release, acquire */
     struct tmbi_tcp_registration registration;
     uint8_t bytes[TRANSFER_BYTES];
@@ -159,11 +159,6 @@ static void look(struct tmbi_tcp *tcp)
     pthread_mutex_unlock(&tcp->fabric.mutex);
 }
 
-static bool alive(const struct tmbi_tcp_peer *peer)
-{
-    return atomic_load_explicit(&peer->state, memory_order_seq_cst) == TMB_PEER_ALIVE;
-}
-
 struct awaited {
     struct tmbi_tcp *tcp;
     struct tmbi_tcp_peer *peer;
@@ -182,7 +177,7 @@ static bool puts_done(void *arg)
     const struct awaited *awaited = arg;
 
     look(awaited->tcp);
-    return puts_completed(awaited) || !alive(awaited->peer);
+    return puts_completed(awaited) || !tmbi_tcp_alive(awaited->peer);
 }
 
 static bool read_done(void *arg)
@@ -192,7 +187,7 @@ static bool read_done(void *arg)
     look(awaited->tcp);
     return atomic_load_explicit(&awaited->transfer->status, memory_order_seq_cst) !=
                UNDER_WAY ||
-           !alive(awaited->peer);
+           !tmbi_tcp_alive(awaited->peer);
 }
 
 /* Takes one that is free, if there is. */
@@ -211,7 +206,7 @@ static bool transfer_got(void *arg)
         awaited->transfer = transfer_new(awaited->tcp);
     }
     pthread_mutex_unlock(&f->mutex);
-    return awaited->transfer || !alive(awaited->peer);
+    return awaited->transfer || !tmbi_tcp_alive(awaited->peer);
 }
 
 static int late(const struct tmbi_tcp_peer *peer, const char *what)
@@ -261,7 +256,7 @@ static int post(struct tmbi_tcp *tcp, struct tmbi_tcp_transfer *t, uint64_t addr
         pthread_mutex_unlock(&tcp->fabric.mutex);
         if (rc != -FI_EAGAIN)
             break;
-        if (!alive(t->peer))
+        if (!tmbi_tcp_alive(t->peer))
             return -EHOSTDOWN;
         if (tmbi_clock_ns() >= deadline)
             return late(t->peer, t->put ? "put" : "get");
@@ -279,12 +274,12 @@ static int transfer_begin(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool
 {
     struct awaited awaited = {.tcp = tcp, .peer = peer};
 
-    if (!alive(peer))
+    if (!tmbi_tcp_alive(peer) || !tmbi_tcp_alive(&tcp->peers[tcp->head.job->rank]))
         return -EHOSTDOWN;
     if (!transfer_got(&awaited))
         tmbi_wait_until(TMBI_LINE_WAIT, transfer_got, &awaited, deadline);
     if (!awaited.transfer)
-        return alive(peer) ? late(peer, put ? "put" : "get") : -EHOSTDOWN;
+        return tmbi_tcp_alive(peer) ? late(peer, put ? "put" : "get") : -EHOSTDOWN;
     awaited.transfer->peer = peer;
     awaited.transfer->put = put;
     awaited.transfer->abandoned = false;
@@ -351,7 +346,7 @@ int tmbi_tcp_flush(const struct tmbi_remote *remote)
     rc = atomic_exchange_explicit(&peer->put_status, 0, memory_order_acquire);
     if (rc || puts_completed(&awaited))
         return rc;
-    return alive(peer) ? late(peer, "flush") : -EHOSTDOWN;
+    return tmbi_tcp_alive(peer) ? late(peer, "flush") : -EHOSTDOWN;
 }
 
 /* ---- gets ---- */
@@ -380,7 +375,8 @@ static size_t chunk_at(const struct get *get, size_t done)
 static int read_post(struct get *get)
 {
     struct tmbi_tcp_transfer *t;
-    int rc = transfer_begin(get->tcp, get->remote->provider_data, false, get->deadline, &t);
+    int rc =
+        transfer_begin(get->tcp, get->remote->provider_data, false, get->deadline, &t);
 
     if (rc)
         return rc;
@@ -410,7 +406,7 @@ static int read_take(struct get *get)
     if (rc == 0)
         memcpy(get->dst + get->taken, t->bytes, bytes);
     else if (rc == UNDER_WAY)
-        rc = alive(awaited.peer) ? late(awaited.peer, "get") : -EHOSTDOWN;
+        rc = tmbi_tcp_alive(awaited.peer) ? late(awaited.peer, "get") : -EHOSTDOWN;
     transfer_return(get->tcp, t);
     get->taken += bytes;
     return rc;
@@ -429,8 +425,8 @@ int tmbi_tcp_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
 
     while (rc == 0 && get.taken < bytes) {
         while (rc == 0 && get.posted < bytes &&
-               (get.posted == get.taken || get.posted - get.taken <
-                                               READS_MAX * TRANSFER_BYTES))
+               (get.posted == get.taken ||
+                get.posted - get.taken < READS_MAX * TRANSFER_BYTES))
             rc = read_post(&get);
         if (get.taken < get.posted && rc == 0)
             rc = read_take(&get);

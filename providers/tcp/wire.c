@@ -5,8 +5,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "../../core/shared.h"
-
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is little-endian");
 
 /* Whether as many bytes can follow a header of that kind. */

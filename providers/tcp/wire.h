@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "../../core/request.h"
+#include "../../core/shared.h"
 
 #define TMBI_TCP_MAGIC      0x31504354u /* "TCP1" */
 #define TMBI_TCP_CALL_BYTES 65536u      /* the most payload of a message */
@@ -24,13 +25,13 @@ enum tmbi_tcp_kind {
     TMBI_TCP_RING = 4,     /* `line` */
     TMBI_TCP_BEAT = 5,     /* nothing: the sender is alive */
     TMBI_TCP_BYE = 6,      /* the sender leaves the job; nothing follows */
-    TMBI_TCP_DEAD = 7      /* the sender has declared the receiver dead; nothing follows */
+    TMBI_TCP_DEAD = 7 /* the sender has declared the receiver dead; nothing follows */
 };
 
 struct tmbi_tcp_header {
     uint32_t magic;
     uint16_t kind;
-    uint16_t line; /* enum tmbi_line */
+    uint16_t line;  /* enum tmbi_line */
     uint32_t bytes; /* of body and payload, which follow */
     int32_t status; /* 0, or a negative errno */
     uint64_t id;    /* which request is answered */
