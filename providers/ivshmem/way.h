@@ -92,7 +92,6 @@ static inline void tmbi_way_close(struct tmbi_way *way)
     way->ops->close(way);
 }
 
-
 /* Name this process and its doorbells in its slot, which is LIVE. */
 void tmbi_way_introduce(struct tmbi_way *way);
 
