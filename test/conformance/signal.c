@@ -191,6 +191,6 @@ const struct suite_case signal_cases[] = {
     {"signal/timeout", 1, case_timeout},
     {"signal/sleeps", 1, case_sleeps},
     {"signal/atomic_wakes", 1, case_atomic_wakes},
-    {"signal/notify", 1, case_notify},
-    {"signal/doorbells", 2, case_doorbells},
+    {"signal/notify", 1 | MAPPED, case_notify},
+    {"signal/doorbells", 2 | MAPPED, case_doorbells},
     {0}};
