@@ -36,6 +36,14 @@ static void spoil(uint8_t *right, size_t size, const uint8_t *data, size_t bytes
         right[data[i] % size] = data[i + 1];
 }
 
+/* As if connect() had never been. */
+static void peers_forget(struct tmbi_ivshmem *iv)
+{
+    free(iv->ranks);
+    iv->ranks = NULL;
+    tmbi_watch_fini(&iv->watch);
+}
+
 static void address_try(bool near, const uint8_t *data, size_t bytes)
 {
     uint8_t addresses[2][TMBI_ADDRESS_BYTES] = {{0}};
@@ -55,8 +63,7 @@ static void address_try(bool near, const uint8_t *data, size_t bytes)
     FUZZ_CHECK(rc == 0 || rc == -EPROTO);
     /* Our region has one slot, ours: nobody else is reached there. */
     FUZZ_CHECK(rc || ops->reach(ep, PEER, &why) == -EHOSTUNREACH);
-    free(iv->ranks);
-    iv->ranks = NULL;
+    peers_forget(iv);
 }
 
 static bool in_region(const void *at, uint64_t bytes)
@@ -108,8 +115,7 @@ static void call_try(const uint8_t *data, size_t bytes)
     atomic_store(&iv->calls.block->pending[0], 1);
     FUZZ_CHECK(ops->serve_pending(ep) && ops->serve(ep) == 1 && !ops->serve_pending(ep));
     FUZZ_CHECK(atomic_load(&slot->word) == TMBI_CALL_DONE && slot->status == -EPROTO);
-    free(iv->ranks);
-    iv->ranks = NULL;
+    peers_forget(iv);
     job.size = 2;
 }
 
