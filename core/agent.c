@@ -161,6 +161,8 @@ int tmbi_request_execute(struct tmbi_request *request, const void *in, size_t in
     else if (request->kind == TMBI_REQUEST_ATOMIC ||
              request->kind == TMBI_REQUEST_ACCUMULATE)
         rc = execute_atomic(win->mem, request, in, in_bytes, out, out_bytes);
+    else if (request->kind == TMBI_REQUEST_LOCK)
+        rc = tmbi_lock_request_execute(win, request);
     else
         rc = request_bad(request, "no such kind");
     tmbi_window_unlock_table();

@@ -17,6 +17,7 @@
 /* How a rank is reached; constant after tmb_init, but for `known_dead`. */
 struct tmbi_route {
     struct tmbi_endpoint *ep;
+    const char *why;        /* there is none, as far as is known */
     atomic_bool known_dead; /* the application has asked, and so knows */
 };
 
@@ -55,5 +56,7 @@ uint64_t tmbi_mortality_key(void);
 
 /* The providers that were built, in order of preference. (provider.c) */
 TMBI_TOOL const struct tmbi_provider *const *tmbi_providers(size_t *count);
+/* A provider's place among them, which is the same on all ranks. */
+size_t tmbi_provider_index(const struct tmbi_provider *provider);
 
 #endif

@@ -15,7 +15,7 @@ libtmbcore_la_SOURCES = \
 	core/handle.h core/handle.c core/context.h core/context.c core/meet.c core/provider.c \
 	core/team.h core/team.c core/collective.c core/window.h core/window.c core/window_table.c \
 	core/copy.h core/copy.c core/rma.c core/strided.c core/signal.c core/reduce.h core/reduce.c \
-	core/atomics.c core/locks.c core/agent.h core/agent.c core/status.c
+	core/atomics.c core/locks.c core/lockcall.c core/host.c core/agent.h core/agent.c core/status.c
 libtmbcore_la_SOURCES += \
 	core/topology.h core/topology.c core/log.c core/env.c core/parse.c core/bootstrap/backends.h \
 	core/bootstrap/bootstrap.c core/bootstrap/run.c core/bootstrap/single.c \
@@ -32,5 +32,9 @@ lib_LTLIBRARIES += libtombolo.la
 libtombolo_la_SOURCES =
 libtombolo_la_LIBADD = libtmbcore.la libtmbivshmem.la
 libtombolo_la_DEPENDENCIES = libtmbcore.la libtmbivshmem.la core/tombolo.map
+if HAVE_LIBFABRIC
+libtombolo_la_LIBADD += libtmbtcp.la
+libtombolo_la_DEPENDENCIES += libtmbtcp.la
+endif
 libtombolo_la_LDFLAGS = -version-info $(TOMBOLO_LT_VERSION) \
 	-Wl,--version-script=$(top_srcdir)/core/tombolo.map -Wl,--no-undefined

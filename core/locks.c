@@ -95,31 +95,6 @@ static void hold_end(struct tmb_win *win, int rank, enum tmb_lock_mode mode, boo
 
 /* ---- between ranks ---- */
 
-static bool view_gone(void *arg, int rank)
-{
-    const struct tmb_win *win = arg;
-
-    return tmbi_rank_state(win->peers[rank].rank) != TMB_PEER_ALIVE;
-}
-
-static void view_wake(void *arg, int rank)
-{
-    const struct tmb_win *win = arg;
-    const struct tmbi_peer *peer = &win->peers[rank];
-
-    tmbi_wake_slot_ring(peer->wake, peer->ep, peer->rank, TMBI_LINE_WAIT);
-}
-
-static struct tmbi_lock_view view_of(struct tmb_win *win, int rank)
-{
-    return (struct tmbi_lock_view){.lock = win->peers[rank].lock,
-                                   .size = win->size,
-                                   .me = win->rank,
-                                   .gone = view_gone,
-                                   .wake = view_wake,
-                                   .arg = win};
-}
-
 struct lock_wait {
     struct tmbi_lock_view view;
     enum tmb_lock_mode mode;
@@ -170,7 +145,8 @@ static bool give_up(struct lock_wait *wait, int64_t deadline, bool test)
 static int acquire(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
                    int64_t deadline, bool test)
 {
-    struct lock_wait wait = {.view = view_of(win, rank), .mode = mode};
+    struct lock_wait wait = {.view = tmbi_lock_view_of(win, rank, win->rank),
+                             .mode = mode};
 
     if (!lock_ready(&wait) || wait.outcast) {
         tmbi_count(lock_waits);
@@ -179,22 +155,24 @@ static int acquire(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
         if (wait.step == TMBI_LOCK_WAIT)
             lock_ready(&wait); /* got it while withdrawing: held or broken? */
     }
-    if (wait.step != TMBI_LOCK_BROKEN)
-        return 0;
-    tmbi_count(locks_recovered);
-    tmbi_info("tmb_lock: window %p: rank %d's lock was held by a rank that died",
-              (void *)win, rank);
-    return -EOWNERDEAD;
+    return wait.step == TMBI_LOCK_BROKEN ? -EOWNERDEAD : 0;
 }
 
-static void leave(struct tmb_win *win, int rank, enum tmb_lock_mode mode)
+static int leave(struct tmb_win *win, int rank, enum tmb_lock_mode mode)
 {
-    struct tmbi_lock_view view = view_of(win, rank);
+    struct tmbi_lock_view view = tmbi_lock_view_of(win, rank, win->rank);
+    uint64_t result;
 
+    if (!view.lock)
+        return tmbi_lock_call(win, rank,
+                              mode == TMB_LOCK_EXCLUSIVE ? TMBI_LOCK_LEAVE_EXCLUSIVE
+                                                         : TMBI_LOCK_LEAVE_SHARED,
+                              false, &result);
     if (mode == TMB_LOCK_EXCLUSIVE)
         tmbi_lock_leave_exclusive(&view);
     else
         tmbi_lock_leave_shared(&view);
+    return 0;
 }
 
 /* ---- calls ---- */
@@ -202,16 +180,15 @@ static void leave(struct tmb_win *win, int rank, enum tmb_lock_mode mode)
 static int lock_check(tmb_win *win, const char *call, int rank)
 {
     struct tmbi_peer *peer;
-    int rc = tmbi_window_peer(win, call, rank, &peer);
 
-    if (rc)
-        return rc;
-    if (!peer->lock) {
-        tmbi_error("%s: window %p: the lock of rank %d can't be reached", call,
-                   (void *)win, rank);
-        return -EHOSTDOWN;
-    }
-    return 0;
+    return tmbi_window_peer(win, call, rank, &peer);
+}
+
+static void broken_note(const struct tmb_win *win, int rank)
+{
+    tmbi_count(locks_recovered);
+    tmbi_info("tmb_lock: window %p: rank %d's lock was held by a rank that died",
+              (const void *)win, rank);
 }
 
 static int lock(tmb_win *win, int rank, enum tmb_lock_mode mode, int64_t deadline,
@@ -225,7 +202,11 @@ static int lock(tmb_win *win, int rank, enum tmb_lock_mode mode, int64_t deadlin
     threads_unlock(win);
     if (rc || joined)
         return rc;
-    rc = acquire(win, rank, mode, deadline, test);
+    rc = tmbi_likely(win->peers[rank].lock)
+             ? acquire(win, rank, mode, deadline, test)
+             : tmbi_lock_call_acquire(win, rank, mode, deadline, test);
+    if (rc == -EOWNERDEAD)
+        broken_note(win, rank);
     threads_lock(win);
     hold_end(win, rank, mode, rc == 0 || rc == -EOWNERDEAD, rc == -EOWNERDEAD);
     threads_unlock(win);
@@ -279,11 +260,11 @@ static int unlock(tmb_win *win, int rank)
     threads_unlock(win);
     if (rc || !last)
         return rc;
-    leave(win, rank, mode);
+    rc = leave(win, rank, mode);
     threads_lock(win);
     hold_end(win, rank, mode, false, false);
     threads_unlock(win);
-    return 0;
+    return rc;
 }
 
 int tmb_unlock(tmb_win *win, int rank)
@@ -338,9 +319,19 @@ int tmb_unlock_all(tmb_win *win)
     return rc;
 }
 
+static int mend(struct tmb_win *win, int rank, uint64_t *mended)
+{
+    struct tmbi_lock_view view = tmbi_lock_view_of(win, rank, win->rank);
+
+    if (!view.lock)
+        return tmbi_lock_call(win, rank, TMBI_LOCK_MEND, false, mended);
+    *mended = tmbi_lock_mend(&view);
+    return 0;
+}
+
 int tmb_lock_recover(tmb_win *win, int rank)
 {
-    struct tmbi_lock_view view;
+    uint64_t mended;
     int rc = lock_check(win, "tmb_lock_recover", rank);
 
     if (rc)
@@ -352,12 +343,12 @@ int tmb_lock_recover(tmb_win *win, int rank)
             (void *)win, rank);
         return -EPERM;
     }
-    view = view_of(win, rank);
     threads_lock(win);
     win->peers[rank].hold.broken = false;
     threads_unlock(win);
-    if (tmbi_lock_mend(&view))
-        return 0;
+    rc = mend(win, rank, &mended);
+    if (rc || mended)
+        return rc;
     tmbi_error("tmb_lock_recover: window %p: the lock of rank %d needs no recovery",
                (void *)win, rank);
     return -EINVAL;

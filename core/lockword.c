@@ -342,3 +342,35 @@ bool tmbi_lock_mend(const struct tmbi_lock_view *view)
     return atomic_fetch_and_explicit(&view->lock->word, ~BROKEN, memory_order_seq_cst) &
            BROKEN;
 }
+
+static uint32_t step_result(enum tmbi_lock_step step, bool announced)
+{
+    return (uint32_t)step | (announced ? TMBI_LOCK_ANNOUNCED : 0);
+}
+
+uint32_t tmbi_lock_act(const struct tmbi_lock_view *view, enum tmbi_lock_action action,
+                       bool announced)
+{
+    enum tmbi_lock_step step;
+
+    switch (action) {
+    case TMBI_LOCK_STEP_SHARED:
+        step = tmbi_lock_step_shared(view, &announced);
+        return step_result(step, announced);
+    case TMBI_LOCK_STEP_EXCLUSIVE:
+        step = tmbi_lock_step_exclusive(view, &announced);
+        return step_result(step, announced);
+    case TMBI_LOCK_WITHDRAW_SHARED:
+        return tmbi_lock_withdraw_shared(view);
+    case TMBI_LOCK_WITHDRAW_EXCLUSIVE:
+        return tmbi_lock_withdraw_exclusive(view);
+    case TMBI_LOCK_LEAVE_SHARED:
+        tmbi_lock_leave_shared(view);
+        return 0;
+    case TMBI_LOCK_LEAVE_EXCLUSIVE:
+        tmbi_lock_leave_exclusive(view);
+        return 0;
+    default:
+        return tmbi_lock_mend(view);
+    }
+}

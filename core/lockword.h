@@ -57,6 +57,19 @@ enum tmbi_lock_step {
     TMBI_LOCK_WAIT    /* not yet: step again when woken */
 };
 
+/* What a rank does with a lock: here, or by the agent of whom it belongs to. */
+enum tmbi_lock_action {
+    TMBI_LOCK_STEP_SHARED, /* result: enum tmbi_lock_step, | 0x100 if announced */
+    TMBI_LOCK_STEP_EXCLUSIVE,
+    TMBI_LOCK_WITHDRAW_SHARED, /* result: whether it was got all the same */
+    TMBI_LOCK_WITHDRAW_EXCLUSIVE,
+    TMBI_LOCK_LEAVE_SHARED,
+    TMBI_LOCK_LEAVE_EXCLUSIVE,
+    TMBI_LOCK_MEND, /* result: whether it was broken */
+    TMBI_LOCK_ACTIONS
+};
+#define TMBI_LOCK_ANNOUNCED 0x100u
+
 /* Bytes of a lock for `size` ranks, a multiple of 64. Zero-filled it is free. */
 size_t tmbi_lock_bytes(int size);
 
@@ -78,5 +91,9 @@ void tmbi_lock_leave_shared(const struct tmbi_lock_view *view);
 
 /* Clear BROKEN; false if it was not set. The caller holds the lock. */
 bool tmbi_lock_mend(const struct tmbi_lock_view *view);
+
+/* One of these by its number, for a rank that is elsewhere; `announced` as it was. */
+uint32_t tmbi_lock_act(const struct tmbi_lock_view *view, enum tmbi_lock_action action,
+                       bool announced);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Opening providers, meeting the other ranks, and finding a route to each. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,16 +13,44 @@
 
 /* ---- providers ---- */
 
-static const struct tmbi_provider *provider_named(const char *name, size_t length)
+static bool provider_named(const char *name, size_t length, size_t *index)
 {
     size_t count;
     const struct tmbi_provider *const *providers = tmbi_providers(&count);
 
-    for (size_t i = 0; i < count; i++)
-        if (strlen(providers[i]->name) == length &&
-            !strncmp(providers[i]->name, name, length))
-            return providers[i];
-    return NULL;
+    for (*index = 0; *index < count; ++*index)
+        if (strlen(providers[*index]->name) == length &&
+            !strncmp(providers[*index]->name, name, length))
+            return true;
+    return false;
+}
+
+/* Which of those that were built may be used: what the list says, checked. */
+static int providers_wanted(uint32_t *wanted)
+{
+    const char *list = tmbi_context.config.provider;
+    size_t count, index;
+
+    tmbi_providers(&count);
+    *wanted = 0;
+    if (!strcmp(list, "auto")) {
+        *wanted = (1u << count) - 1;
+        return 0;
+    }
+    for (const char *name = list; *name; name += *name == ',') {
+        size_t length = strcspn(name, ",");
+
+        if (!provider_named(name, length, &index)) {
+            tmbi_error(
+                "TMB_PROVIDER=%s: no provider \"%.*s\"; `tombolo info` lists those "
+                "that are built, and \"auto\" takes the best",
+                list, (int)length, name);
+            return -EINVAL;
+        }
+        *wanted |= 1u << index;
+        name += length;
+    }
+    return 0;
 }
 
 static int endpoint_open(const struct tmbi_provider *provider)
@@ -36,53 +65,6 @@ static int endpoint_open(const struct tmbi_provider *provider)
     return rc == -ENODEV ? 0 : rc;
 }
 
-static int endpoints_open_listed(const char *list)
-{
-    int rc = 0;
-
-    for (const char *name = list; rc == 0 && *name;) {
-        size_t length = strcspn(name, ",");
-        const struct tmbi_provider *provider = provider_named(name, length);
-
-        if (!provider) {
-            tmbi_error(
-                "TMB_PROVIDER=%s: no provider \"%.*s\"; `tombolo info` lists those "
-                "that are built, and \"auto\" takes the best",
-                list, (int)length, name);
-            return -EINVAL;
-        }
-        rc = endpoint_open(provider);
-        name += length;
-        name += *name == ',';
-    }
-    return rc;
-}
-
-static int endpoints_open_all(void)
-{
-    size_t count;
-    const struct tmbi_provider *const *providers = tmbi_providers(&count);
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = endpoint_open(providers[i]);
-    return rc;
-}
-
-static int endpoints_open(void)
-{
-    const char *list = tmbi_context.config.provider;
-    int rc = strcmp(list, "auto") ? endpoints_open_listed(list) : endpoints_open_all();
-
-    if (rc == 0 && tmbi_context.endpoint_count == 0) {
-        tmbi_error("TMB_PROVIDER=%s: none of these can be used here (TMB_LOG=info says "
-                   "why); ranks are started with `tombolo run`",
-                   list);
-        return -ENODEV;
-    }
-    return rc;
-}
-
 void tmbi_endpoints_close(bool leaving)
 {
     while (tmbi_context.endpoint_count > 0) {
@@ -94,20 +76,33 @@ void tmbi_endpoints_close(bool leaving)
 
 /* ---- meeting the other ranks ---- */
 
-#define HELLO_MAGIC UINT64_C(0x4f4c4c45482d4254)
+#define HELLO_MAGIC UINT64_C(0x324c4c45482d4254)
 
-/* What ranks tell each other when they meet. */
+/* What ranks tell each other when they meet, once for each provider. */
 struct hello {
     uint64_t magic;
     uint32_t version[3];
-    int32_t status; /* why this rank can't join, or 0 */
-    uint8_t addresses[TMBI_ENDPOINTS_MAX][TMBI_ADDRESS_BYTES];
+    int32_t status;                      /* why this rank can't join, or 0 */
+    uint8_t address[TMBI_ADDRESS_BYTES]; /* of its endpoint; zero: none */
+};
+_Static_assert(sizeof(struct hello) == 24 + 128, "hello layout");
+
+/* What they tell each other of the world. */
+struct world_part {
+    int32_t status;
+    uint32_t reserved;
     struct tmbi_window_desc sync;
 };
-_Static_assert(sizeof(struct hello) == 24 + 256 + 88, "hello layout");
+_Static_assert(sizeof(struct world_part) == 8 + 152, "world part layout");
 
-static void hello_fill(struct hello *hello, int status,
-                       const struct tmbi_window_desc *sync)
+static int exchange(const void *mine, size_t bytes, void *all, int64_t deadline)
+{
+    struct tmbi_bootstrap *b = &tmbi_context.bootstrap;
+
+    return b->ops->exchange(b, mine, bytes, all, deadline);
+}
+
+static void hello_fill(struct hello *hello, int status, struct tmbi_endpoint *ep)
 {
     memset(hello, 0, sizeof(*hello));
     hello->magic = HELLO_MAGIC;
@@ -115,10 +110,8 @@ static void hello_fill(struct hello *hello, int status,
     hello->version[1] = TMB_VERSION_MINOR;
     hello->version[2] = TMB_VERSION_PATCH;
     hello->status = status;
-    hello->sync = *sync;
-    for (int i = 0; i < tmbi_context.endpoint_count; i++)
-        tmbi_context.endpoints[i]->ops->address(tmbi_context.endpoints[i],
-                                                hello->addresses[i]);
+    if (ep)
+        ep->ops->address(ep, hello->address);
 }
 
 static int hello_check(const struct hello *hello, int rank)
@@ -127,7 +120,7 @@ static int hello_check(const struct hello *hello, int rank)
 
     hello += rank;
     if (hello->magic != HELLO_MAGIC) {
-        tmbi_error("tmb_init: rank %d speaks no Tombolo", rank);
+        tmbi_error("tmb_init: rank %d speaks no Tombolo, or another version of it", rank);
         return -EPROTO;
     }
     if (memcmp(hello->version, mine->version, sizeof(hello->version))) {
@@ -151,39 +144,123 @@ static int hellos_check(const struct hello *hellos, int size)
     return rc;
 }
 
-/* The first endpoint that reaches a rank carries all traffic with it. */
-static int route_find(int rank)
+/* ---- routes ---- */
+
+static const char *const no_provider = "no provider in use there and here";
+
+/* The first endpoint that reaches a rank carries all traffic with it: a later one does
+ * not even meet it. */
+static void routed_hide(struct hello *hellos)
 {
-    const char *why = "no provider in use";
+    for (int i = 0; i < tmbi_context.bootstrap.job.size; i++)
+        if (tmbi_context.routes[i].ep && i != tmbi_context.bootstrap.job.rank)
+            memset(hellos[i].address, 0, sizeof(hellos[i].address));
+}
 
-    for (int i = 0; i < tmbi_context.endpoint_count; i++) {
-        struct tmbi_endpoint *ep = tmbi_context.endpoints[i];
+static int routes_add(struct tmbi_endpoint *ep, struct hello *hellos, int64_t deadline)
+{
+    int rc;
 
-        if (ep->ops->reach(ep, rank, &why) == 0) {
-            tmbi_context.routes[rank].ep = ep;
-            tmbi_debug("route: rank %d by %s", rank, ep->ops->name);
-            return 0;
-        }
+    routed_hide(hellos);
+    rc = ep->ops->connect(ep, hellos->address, sizeof(*hellos), deadline);
+    for (int i = 0; rc == 0 && i < tmbi_context.bootstrap.job.size; i++) {
+        struct tmbi_route *route = &tmbi_context.routes[i];
+
+        if (route->ep || ep->ops->reach(ep, i, &route->why))
+            continue;
+        route->ep = ep;
+        tmbi_debug("route: rank %d by %s", i, ep->ops->name);
     }
-    tmbi_error("tmb_init: TMB_PROVIDER=%s does not reach rank %d: %s",
-               tmbi_context.config.provider, rank, why);
+    return rc;
+}
+
+static int routes_missing(void)
+{
+    int missing = 0;
+
+    for (int i = 0; i < tmbi_context.bootstrap.job.size; i++)
+        missing += !tmbi_context.routes[i].ep;
+    return missing;
+}
+
+static int routes_check(void)
+{
+    int missing = routes_missing(), first = 0;
+    char others[32] = "";
+
+    if (!missing)
+        return 0;
+    if (tmbi_context.endpoint_count == 0) {
+        tmbi_error("TMB_PROVIDER=%s: none of these can be used here (TMB_LOG=info says "
+                   "why); ranks are started with `tombolo run`",
+                   tmbi_context.config.provider);
+        return -ENODEV;
+    }
+    while (tmbi_context.routes[first].ep)
+        first++;
+    if (missing > 1)
+        snprintf(others, sizeof(others), " and %d others", missing - 1);
+    tmbi_error("tmb_init: TMB_PROVIDER=%s does not reach rank %d%s: %s",
+               tmbi_context.config.provider, first, others,
+               tmbi_context.routes[first].why ? tmbi_context.routes[first].why
+                                              : no_provider);
     return -ENODEV;
 }
 
-static int routes_make(const struct hello *hellos, int64_t deadline)
+/* Every rank says whether it succeeded, so that all join or none; positive: how many
+ * ranks it still misses, and the result is what anyone does. */
+static int agree(int rc, int32_t *all, int64_t deadline)
 {
-    int size = tmbi_context.bootstrap.job.size;
-    int rc = 0;
+    int32_t mine = rc;
+    int exchange_rc = exchange(&mine, sizeof(mine), all, deadline);
+    int most = rc;
 
-    for (int i = 0; rc == 0 && i < tmbi_context.endpoint_count; i++)
-        rc = tmbi_context.endpoints[i]->ops->connect(
-            tmbi_context.endpoints[i], hellos->addresses[i], sizeof(*hellos), deadline);
-    tmbi_context.routes = calloc((size_t)size, sizeof(*tmbi_context.routes));
-    if (rc == 0 && !tmbi_context.routes)
-        rc = -ENOMEM;
-    for (int i = 0; rc == 0 && i < size; i++)
-        rc = route_find(i);
-    return rc;
+    for (int i = 0; most >= 0 && exchange_rc == 0 && i < tmbi_context.bootstrap.job.size;
+         i++)
+        most = all[i] < 0 || all[i] > most ? all[i] : most;
+    return rc < 0 ? rc : exchange_rc ? exchange_rc : most;
+}
+
+/* Meet by one provider. Returns how many ranks anyone still misses. */
+static int round_run(const struct tmbi_provider *provider, bool wanted, int rc,
+                     struct hello *hellos, int64_t deadline)
+{
+    struct hello *mine = hellos + tmbi_context.bootstrap.job.size;
+    int before = tmbi_context.endpoint_count;
+    struct tmbi_endpoint *ep = NULL;
+    int met;
+
+    if (rc == 0 && wanted && routes_missing())
+        rc = endpoint_open(provider);
+    if (tmbi_context.endpoint_count > before)
+        ep = tmbi_context.endpoints[before];
+    hello_fill(mine, rc, ep);
+    met = exchange(mine, sizeof(*mine), hellos, deadline);
+    rc = rc ? rc : met;
+    if (rc == 0)
+        rc = hellos_check(hellos, tmbi_context.bootstrap.job.size);
+    if (rc == 0 && ep)
+        rc = routes_add(ep, hellos, deadline);
+    if (met) /* no more is exchanged with those who could not exchange this */
+        return rc;
+    return agree(rc ? rc : routes_missing(), (int32_t *)hellos, deadline);
+}
+
+/* Open and meet by one provider after the other, until nobody misses anybody. */
+static int routes_make(struct hello *hellos, int64_t deadline)
+{
+    size_t count;
+    const struct tmbi_provider *const *providers = tmbi_providers(&count);
+    uint32_t wanted;
+    int rc = providers_wanted(&wanted);
+    int missing = 1;
+
+    for (size_t i = 0; missing > 0 && i < count; i++) {
+        missing = round_run(providers[i], wanted >> i & 1, rc, hellos, deadline);
+        if (missing < 0)
+            return missing;
+    }
+    return 0;
 }
 
 static int ranks_on_host(void)
@@ -217,65 +294,47 @@ static int64_t spin_choose(void)
     return ranks_on_host() <= cpus ? 20000 : 0;
 }
 
-static int exchange(const void *mine, size_t bytes, void *all, int64_t deadline)
-{
-    struct tmbi_bootstrap *b = &tmbi_context.bootstrap;
+/* ---- the world ---- */
 
-    return b->ops->exchange(b, mine, bytes, all, deadline);
-}
-
-/* Every rank says whether it succeeded, so that all join or none. */
-static int agree(int rc, int32_t *all, int64_t deadline)
-{
-    int32_t mine = rc;
-    int exchange_rc = exchange(&mine, sizeof(mine), all, deadline);
-
-    for (int i = 0; rc == 0 && exchange_rc == 0 && i < tmbi_context.bootstrap.job.size;
-         i++)
-        rc = all[i];
-    return rc ? rc : exchange_rc;
-}
-
-static int world_make(const struct hello *hellos, struct tmb_win *sync, int64_t deadline)
+static int world_make(const struct world_part *parts, struct tmb_win *sync)
 {
     const struct tmbi_job *job = &tmbi_context.bootstrap.job;
-    int rc = hellos_check(hellos, job->size);
+    int rc = 0;
 
-    if (rc == 0)
-        rc = routes_make(hellos, deadline);
+    for (int i = 0; rc == 0 && i < job->size; i++)
+        rc = parts[i].status;
     if (rc)
         return rc;
     tmbi_wake_start(tmbi_context.endpoints[0], job->rank, spin_choose());
-    rc = tmbi_team_world(job->size, job->rank, sync, &hellos->sync, sizeof(*hellos),
+    rc = tmbi_team_world(job->size, job->rank, sync, &parts->sync, sizeof(*parts),
                          &tmbi_context.world);
     if (rc)
         tmbi_wake_stop();
     return rc;
 }
 
-/* Say hello, find routes and make the world, all ranks or none. `rc`: an error so far. */
-static int meet(int rc, int64_t deadline)
+/* Make the world, all ranks or none. `rc`: an error so far. */
+static int world_meet(int rc, int64_t deadline)
 {
     int size = tmbi_context.bootstrap.job.size;
-    struct hello *hellos = calloc((size_t)size + 1, sizeof(*hellos));
-    struct hello *mine = hellos + size;
-    struct tmbi_window_desc desc = {0};
+    struct world_part *parts = calloc((size_t)size + 1, sizeof(*parts));
+    struct world_part *mine = parts + size;
     struct tmb_win *sync = NULL;
-    int agreed;
+    int met;
 
-    if (!hellos)
+    if (!parts)
         return -ENOMEM;
     if (rc == 0)
         rc = tmbi_window_local(TMBI_WINDOW_ALLOC, NULL, sizeof(struct tmbi_sync), 0, size,
-                               &sync, &desc);
-    hello_fill(mine, rc, &desc);
-    agreed = exchange(mine, sizeof(*mine), hellos, deadline);
-    rc = rc ? rc : agreed;
+                               &sync, &mine->sync);
+    mine->status = rc;
+    met = exchange(mine, sizeof(*mine), parts, deadline);
+    rc = rc ? rc : met;
     if (rc == 0)
-        rc = world_make(hellos, sync, deadline);
-    if (agreed == 0) /* hellos is read: its memory serves for the answers */
-        rc = agree(rc, (int32_t *)hellos, deadline);
-    free(hellos);
+        rc = world_make(parts, sync);
+    if (met == 0) /* the parts are read: their memory serves for the answers */
+        rc = agree(rc, (int32_t *)parts, deadline);
+    free(parts);
     if (rc && tmbi_context.world) {
         tmbi_wake_stop();
         tmbi_team_release(tmbi_context.world, true);
@@ -288,8 +347,19 @@ static int meet(int rc, int64_t deadline)
 
 int tmbi_meet(int64_t deadline)
 {
-    int rc = meet(endpoints_open(), deadline);
+    size_t size = (size_t)tmbi_context.bootstrap.job.size;
+    struct hello *hellos = calloc(size + 1, sizeof(*hellos));
+    int rc = -ENOMEM;
 
+    tmbi_context.routes = calloc(size, sizeof(*tmbi_context.routes));
+    if (!hellos || !tmbi_context.routes)
+        goto free_hellos;
+    rc = routes_make(hellos, deadline);
+    if (rc == 0) /* on all ranks */
+        rc = world_meet(routes_check(), deadline);
+
+free_hellos:
+    free(hellos);
     if (rc) {
         free(tmbi_context.routes);
         tmbi_context.routes = NULL;

@@ -21,6 +21,17 @@ const struct tmbi_provider *const *tmbi_providers(size_t *count)
     return providers;
 }
 
+_Static_assert(PROVIDERS <= TMBI_ENDPOINTS_MAX, "each may have an endpoint");
+
+size_t tmbi_provider_index(const struct tmbi_provider *provider)
+{
+    size_t index = 0;
+
+    while (providers[index] != provider)
+        index++;
+    return index;
+}
+
 const struct tmbi_env_table *const *tmbi_env_tables(size_t *count)
 {
     static const struct tmbi_env_table *tables[PROVIDERS + 1];

@@ -79,6 +79,7 @@ struct tmbi_remote {
     size_t control_bytes;
     uint64_t window;     /* the owner's number for it; core fills it in for call() */
     uint64_t address;    /* the provider's own */
+    uint64_t key;        /* the provider's own */
     void *provider_data; /* the provider's own */
 };
 
@@ -185,6 +186,18 @@ int tmbi_wait_until(enum tmbi_line line, tmbi_ready *ready, void *arg, int64_t d
 
 /* Wake a rank after a change that it may wait for: fences, rings only if it sleeps. */
 void tmbi_wake(struct tmbi_endpoint *ep, int rank, enum tmbi_line line);
+
+/* Wake this process's own waits on a line, after a seq_cst change of what they wait for;
+ * in no process that has not joined. For a thread of the provider's. */
+void tmbi_wake_self(enum tmbi_line line);
+
+/* A peer that does not map our wake slot has rung: wakes the line, and those who wait for
+ * just that. */
+void tmbi_rung(enum tmbi_line line);
+
+/* Equal for processes that can see each other's pids: one boot of one kernel, and one pid
+ * namespace. Where that can't be found out, like nobody else. For peer_host(). */
+uint64_t tmbi_host_identity(void);
 
 /* Execute a peer's request (already copied out of memory that the peer can write): it
  * is validated against our windows. `in` and `out` are its payloads and may be the same

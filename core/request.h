@@ -8,10 +8,12 @@
 #include <stdint.h>
 
 enum tmbi_request_kind {
-    TMBI_REQUEST_PUT = 1,       /* in: the bytes */
-    TMBI_REQUEST_GET = 2,       /* out: the bytes */
-    TMBI_REQUEST_ATOMIC = 3,    /* operand, compare; result: the old value */
-    TMBI_REQUEST_ACCUMULATE = 4 /* in: count operands; out: old values, if wanted */
+    TMBI_REQUEST_PUT = 1,        /* in: the bytes */
+    TMBI_REQUEST_GET = 2,        /* out: the bytes */
+    TMBI_REQUEST_ATOMIC = 3,     /* operand, compare; result: the old value */
+    TMBI_REQUEST_ACCUMULATE = 4, /* in: count operands; out: old values, if wanted */
+    TMBI_REQUEST_LOCK = 5 /* op: enum tmbi_lock_action, count: the origin's rank in the
+                             window's team, operand: its `announced`; result: see there */
 };
 
 struct tmbi_request {

@@ -22,9 +22,11 @@ struct line {
     bool leader;     /* a thread sleeps on the doorbell */
     uint64_t sleeps; /* that a leader has ended */
     int64_t spin_ns;
+    _Atomic uint64_t rings; /* heard by tmbi_rung(); seq_cst, as any condition */
 };
 
 static struct {
+    atomic_bool on; /* release after all else; a provider's thread may come earlier */
     struct tmbi_endpoint *ep;
     int rank;
     struct line lines[TMBI_LINES];
@@ -43,6 +45,8 @@ void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns)
     }
     wake.ep = ep;
     wake.rank = rank;
+    /* release: partner is the acquire in tmbi_wake_self() */
+    atomic_store_explicit(&wake.on, true, memory_order_release);
 }
 
 void tmbi_wake_set_spin(int64_t spin_ns)
@@ -52,11 +56,11 @@ void tmbi_wake_set_spin(int64_t spin_ns)
 
 void tmbi_wake_stop(void)
 {
+    atomic_store_explicit(&wake.on, false, memory_order_release);
     for (int i = 0; i < TMBI_LINES; i++) {
         pthread_cond_destroy(&wake.lines[i].woken);
         pthread_mutex_destroy(&wake.lines[i].mutex);
     }
-    wake.ep = NULL;
 }
 
 void tmbi_wake_slot_ring(struct tmbi_wake_slot *slot, struct tmbi_endpoint *ep, int rank,
@@ -80,7 +84,20 @@ void tmbi_wake(struct tmbi_endpoint *ep, int rank, enum tmbi_line line)
 
 void tmbi_wake_self(enum tmbi_line line)
 {
-    tmbi_wake_slot_ring(wake.lines[line].slot, wake.ep, wake.rank, line);
+    /* acquire: partner is the release in tmbi_wake_start() */
+    if (atomic_load_explicit(&wake.on, memory_order_acquire))
+        tmbi_wake_slot_ring(wake.lines[line].slot, wake.ep, wake.rank, line);
+}
+
+void tmbi_rung(enum tmbi_line line)
+{
+    atomic_fetch_add_explicit(&wake.lines[line].rings, 1, memory_order_seq_cst);
+    tmbi_wake_self(line);
+}
+
+uint64_t tmbi_rings(enum tmbi_line line)
+{
+    return atomic_load_explicit(&wake.lines[line].rings, memory_order_seq_cst);
 }
 
 static int64_t earlier(int64_t a, int64_t b)

@@ -29,7 +29,8 @@ TMBI_TOOL void tmbi_wake_set_spin(int64_t spin_ns);
 void tmbi_wake_slot_ring(struct tmbi_wake_slot *slot, struct tmbi_endpoint *ep, int rank,
                          enum tmbi_line line);
 
-/* Wake this process's own waits on a line, after a seq_cst change. */
-void tmbi_wake_self(enum tmbi_line line);
+/* How often peers without access to our wake slot have rung (tmbi_rung()): what a wait
+ * looks at whose condition lies in a peer's memory. */
+uint64_t tmbi_rings(enum tmbi_line line);
 
 #endif

@@ -75,12 +75,42 @@ static void memory_prepare(const struct tmbi_mem *mem, unsigned flags)
         memset(mem->base, 0, mem->bytes);
 }
 
+static void memory_free(struct tmb_win *win)
+{
+    for (int i = 1; i < TMBI_ENDPOINTS_MAX; i++)
+        if (win->shared[i])
+            win->shared[i]->ep->ops->mem_free(win->shared[i]);
+    win->mem->ep->ops->mem_free(win->mem);
+}
+
+/* The first endpoint's memory is the caller's to the others. Its control memory they
+ * leave to the agent. */
+static int memory_share(struct tmb_win *win)
+{
+    int rc = 0;
+
+    for (int i = 1; i < tmbi_context.endpoint_count && rc == 0; i++) {
+        struct tmbi_endpoint *ep = tmbi_context.endpoints[i];
+
+        rc = ep->ops->mem_create(ep, win->mem->base, win->mem->bytes, 0, &win->shared[i]);
+    }
+    return rc;
+}
+
+static void mem_describe(const struct tmbi_mem *mem, struct tmbi_window_desc *desc)
+{
+    mem->ep->ops->mem_key(mem, desc->keys[tmbi_provider_index(mem->ep->ops)]);
+}
+
 static void describe(const struct tmb_win *win, struct tmbi_window_desc *desc)
 {
     desc->misalign = (uintptr_t)win->mem->base & 63;
     desc->bytes = win->mem->bytes;
     desc->number = win->number;
-    win->mem->ep->ops->mem_key(win->mem, desc->key);
+    mem_describe(win->mem, desc);
+    for (int i = 1; i < TMBI_ENDPOINTS_MAX; i++)
+        if (win->shared[i])
+            mem_describe(win->shared[i], desc);
 }
 
 int tmbi_window_local(enum tmbi_window_kind kind, void *base, size_t bytes,
@@ -98,6 +128,9 @@ int tmbi_window_local(enum tmbi_window_kind kind, void *base, size_t bytes,
     rc = memory_make(kind, base, bytes, tmbi_lock_bytes(size), &win->mem);
     if (rc)
         goto free_handle;
+    rc = memory_share(win);
+    if (rc)
+        goto free_memory;
     rc = tmbi_window_table_add(win);
     if (rc)
         goto free_memory;
@@ -110,7 +143,7 @@ int tmbi_window_local(enum tmbi_window_kind kind, void *base, size_t bytes,
     return 0;
 
 free_memory:
-    win->mem->ep->ops->mem_free(win->mem);
+    memory_free(win);
 free_handle:
     tmbi_handle_free(&pool, win);
 fail:
@@ -135,7 +168,8 @@ static int peer_attach(struct tmb_win *win, struct tmbi_peer *peer, int rank,
                        const struct tmbi_window_desc *desc)
 {
     struct tmbi_endpoint *ep = tmbi_context.routes[rank].ep;
-    int rc = ep->ops->mem_attach(ep, rank, desc->key, &peer->remote);
+    int rc = ep->ops->mem_attach(ep, rank, desc->keys[tmbi_provider_index(ep->ops)],
+                                 &peer->remote);
 
     if (rc)
         return rc;
@@ -187,6 +221,8 @@ int tmbi_window_attach(struct tmb_win *win, int rank, const int *ranks,
             return rc;
     }
     self_attach(win);
+    /* release: partner is the acquire in tmbi_lock_request_execute() */
+    atomic_store_explicit(&win->attached, true, memory_order_release);
     return 0;
 }
 
@@ -202,7 +238,7 @@ void tmbi_window_release(struct tmb_win *win)
 {
     tmbi_window_table_remove(win);
     peers_detach(win);
-    win->mem->ep->ops->mem_free(win->mem);
+    memory_free(win);
     pthread_cond_destroy(&win->released);
     pthread_mutex_destroy(&win->mutex);
     tmbi_handle_free(&pool, win);

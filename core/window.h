@@ -43,9 +43,11 @@ struct tmb_win {
     struct tmbi_peer *peers;
     int unmapped; /* peers without base */
     struct tmb_team *team;
-    uint64_t number; /* names this window to our agent; 0: not registered */
-    struct tmbi_mem *mem;
-    bool created;   /* on the caller's memory */
+    uint64_t number;      /* names this window to our agent; 0: not registered */
+    struct tmbi_mem *mem; /* of the first endpoint, which allocated it */
+    struct tmbi_mem *shared[TMBI_ENDPOINTS_MAX]; /* the same memory, of the others */
+    bool created;                                /* on the caller's memory */
+    atomic_bool attached; /* peers are set; release, and the agent's acquire */
     bool abandoned; /* the application has no handle, but peers may reach its memory */
     int held;       /* locks that are held or being acquired */
     pthread_mutex_t mutex;
@@ -58,9 +60,9 @@ struct tmbi_window_desc {
     uint32_t misalign; /* address of the part modulo 64 */
     uint64_t bytes;
     uint64_t number;
-    uint8_t key[TMBI_KEY_BYTES];
+    uint8_t keys[TMBI_ENDPOINTS_MAX][TMBI_KEY_BYTES]; /* by provider; zero: no endpoint */
 };
-_Static_assert(sizeof(struct tmbi_window_desc) == 88, "window descriptor layout");
+_Static_assert(sizeof(struct tmbi_window_desc) == 152, "window descriptor layout");
 
 enum tmbi_window_kind { TMBI_WINDOW_ALLOC, TMBI_WINDOW_CREATE };
 
@@ -86,6 +88,17 @@ void tmbi_window_give_up(struct tmb_win *win, int rc);
 
 /* Release what the application left open, with a warning. */
 void tmbi_windows_release_all(void);
+
+/* The lock of a member as the member `me` uses it. (lockcall.c) */
+struct tmbi_lock_view tmbi_lock_view_of(struct tmb_win *win, int rank, int me);
+/* Do something with a lock that is not mapped: the owner's agent does it. */
+int tmbi_lock_call(struct tmb_win *win, int rank, enum tmbi_lock_action action,
+                   bool announced, uint64_t *result);
+/* Acquire one; as locks.c does, and may return what the route fails with. */
+int tmbi_lock_call_acquire(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
+                           int64_t deadline, bool test);
+/* A peer's request for our lock, by the agent. -EAGAIN: the window is not made yet. */
+int tmbi_lock_request_execute(struct tmb_win *win, struct tmbi_request *request);
 
 /* Store a 64-bit word atomically after what was put before, and wake its owner. */
 int tmbi_peer_signal(struct tmbi_peer *peer, uint64_t offset, enum tmb_signal_op op,

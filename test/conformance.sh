@@ -3,8 +3,9 @@
 # The conformance suite, with several numbers of ranks and every route. $TOMBOLO is the
 # command, $BUILD where the programs are, $VARIANT how they were built.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/report.sh
-. "$(dirname "$0")/report.sh"
+. "$here/report.sh"
 build=${BUILD:-build}
 tombolo=${TOMBOLO:-$build/tombolo}
 log=$(mktemp)
@@ -16,14 +17,15 @@ trap 'rm -f "$log" "$region"' EXIT
 suite() { # CONFIGURATION RANKS ENVIRONMENT...
     local configuration=$1 ranks=$2 word name status=0
     shift 2
-    env "$@" timeout 600 "$tombolo" run -n "$ranks" "${options[@]}" -- "$build/conformance" \
-        "${cases[@]}" >"$log" 2>&1 || status=$?
+    env "$@" timeout 600 "$tombolo" run -n "$ranks" "${options[@]}" -- \
+        "${program[@]}" "${cases[@]}" >"$log" 2>&1 || status=$?
     while read -r word name; do
         case $word in
         ok) pass "$configuration $name" ;;
         not) fail "$configuration ${name#ok }" ;;
+        skip) skip "$configuration ${name%%:*}" "${name#*: }" ;;
         esac
-    done < <(grep -E '^(not )?ok ' "$log" || true)
+    done < <(grep -E '^((not )?ok|skip) ' "$log" || true)
     # A suite that crashed or hung has no last line, or says less than it counted.
     if [ "$status" -ne 0 ] || ! grep -qE '^[1-9][0-9]* passed, 0 failed, ' "$log"; then
         fail "$configuration ends well" "exit code $status"
@@ -45,7 +47,23 @@ quiet() {
     [ "$status" -eq 0 ] || fail "quiet ends well" "exit code $status"
 }
 
-cases=() options=() plain=TMB_IVSHMEM_DEVICE=plain:$region
+# Over TCP alone, and in jobs of which a part shares a region. $1: how many ranks.
+by_tcp() {
+    local tcp=(TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo) ranks
+    if ! "$tombolo" info | grep -qx '  tcp'; then
+        skip "by tcp" "the provider is not built (libfabric)"
+        return
+    fi
+    for ranks in "$@"; do
+        suite "$ranks ranks, by tcp" "$ranks" "${tcp[@]}"
+    done
+    program=("$here/mixed.sh" "$build/conformance")
+    suite "4 ranks, two by tcp" 4 MIXED=2 TMB_TCP_INTERFACE=lo
+    suite "3 ranks, one by tcp, no spinning" 3 MIXED=2 TMB_TCP_INTERFACE=lo TMB_SPIN=0
+    program=("$build/conformance")
+}
+
+cases=() options=() program=("$build/conformance") plain=TMB_IVSHMEM_DEVICE=plain:$region
 case ${VARIANT:-gcc} in
 gcc)
     suite "1 rank" 1
@@ -65,6 +83,7 @@ gcc)
     suite "4 ranks, by plain memory" 4 "$plain" TMB_IVSHMEM_CMA=off
     suite "3 ranks, by plain memory, no spinning" 3 "$plain" TMB_SPIN=0
     quiet
+    by_tcp 2 4 9
     ;;
 valgrind | arm64)
     # Everything but what moves megabytes and hammers, which takes too long there.
@@ -72,12 +91,14 @@ valgrind | arm64)
         bounds atomic/o atomic/w atomic/n atomic/e signal lock/e lock/l lock/s thread)
     suite "2 ranks" 2
     suite "3 ranks, by the agent" 3 TMB_IVSHMEM_CMA=off
+    [ "$VARIANT" = arm64 ] || by_tcp 2
     ;;
 *)
     suite "1 rank" 1
     suite "2 ranks" 2
     suite "4 ranks, no spinning, by the agent" 4 TMB_SPIN=0 TMB_IVSHMEM_CMA=off
     suite "2 ranks, by plain memory" 2 "$plain"
+    by_tcp 2
     ;;
 esac
 finish

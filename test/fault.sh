@@ -82,6 +82,34 @@ export TMB_OP_TIMEOUT=500ms TMB_IVSHMEM_CMA=off
 check "stopped under calls" ranks 4 0 routes stopped
 unset TMB_OP_TIMEOUT TMB_IVSHMEM_CMA
 
+# ---- no region ----
+
+if "$tombolo" info | grep -qx '  tcp'; then
+    export TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo
+    for case in holder holder_before reader writer_waits reader_waits \
+        writer_waits_until_now reader_waits_until_now; do
+        check "tcp lock: $case" ranks 4 $killed locks $case
+    done
+    skip "tcp lock: all, target" "needs capability mapped: a dead rank's memory"
+    for case in wait others_team tmb_barrier tmb_bcast tmb_allgather tmb_allreduce \
+        tmb_team_split tmb_team_create tmb_win_alloc tmb_win_create win_free finalize \
+        all_but_one; do
+        check "tcp wait: $case" ranks 5 $killed waits $case
+    done
+    check "tcp wait: exits" ranks 5 0 waits exits
+    check "tcp: killed under puts" ranks 4 $killed routes killed
+    for ((i = 0; i < 10; i++)); do
+        check "tcp: killed at any moment, seed $((seed + i))" \
+            ranks 4 $killed chaos $((seed + i))
+    done
+    TMB_OP_TIMEOUT=500ms check "tcp: stopped under calls" ranks 4 0 routes stopped
+    TMB_TCP_TIMEOUT=2s check "tcp: paused for less than the limit" ranks 3 0 pauses short
+    TMB_TCP_TIMEOUT=2s check "tcp: paused for longer" ranks 3 0 pauses long
+    unset TMB_PROVIDER TMB_TCP_INTERFACE
+else
+    skip "tcp" "the provider is not built (libfabric)"
+fi
+
 # ---- no server ----
 
 # Memory alone: nobody but the ranks themselves sees an end.

@@ -15,6 +15,8 @@ cd "$work"
 
 nettle=()
 ! grep -q 'define HAVE_NETTLE' "$BUILD/config.h" || nettle=(-lnettle)
+fabric=()
+[ ! -e "$BUILD/.libs/libtmbtcp.a" ] || fabric=(-lfabric)
 
 build_target() { # NAME SOURCE
     local more
@@ -22,7 +24,8 @@ build_target() { # NAME SOURCE
     clang -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
         -fno-sanitize-recover=all -Wall -Wextra -Werror -I"$BUILD" \
         -I"$top/core/include" -o "$1" "$2" "${more[@]/#/$top/}" \
-        -Wl,--start-group "$BUILD"/.libs/libtmb*.a -Wl,--end-group -lhwloc "${nettle[@]}" -lpthread -lm
+        -Wl,--start-group "$BUILD"/.libs/libtmb*.a -Wl,--end-group -lhwloc -lpthread -lm \
+        "${nettle[@]}" "${fabric[@]}"
 }
 
 run_target() { # NAME

@@ -20,6 +20,9 @@ unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 check_LTLIBRARIES = libtmbunit.la
 libtmbunit_la_SOURCES =
 libtmbunit_la_LIBADD = libtmbcore.la libtmbivshmem.la
+if HAVE_LIBFABRIC
+libtmbunit_la_LIBADD += libtmbtcp.la
+endif
 unit_libs = libtmbunit.la $(CMOCKA_LIBS)
 unit_tests =
 check_PROGRAMS += $(unit_tests)
@@ -70,6 +73,12 @@ test_unit_server_slot_test_SOURCES = test/unit/server_slot_test.c
 test_unit_server_slot_test_CFLAGS = $(unit_cflags)
 test_unit_server_slot_test_LDADD = $(unit_libs)
 
+if HAVE_LIBFABRIC
+unit_tests += test/unit/wire_test
+test_unit_wire_test_SOURCES = test/unit/wire_test.c
+test_unit_wire_test_CFLAGS = $(unit_cflags)
+test_unit_wire_test_LDADD = $(unit_libs)
+endif
 unit_tests += test/unit/meeting_test
 test_unit_meeting_test_SOURCES = test/unit/meeting_test.c
 test_unit_meeting_test_CFLAGS = $(unit_cflags)

@@ -34,9 +34,13 @@
 #define BEAT_NS 100000000
 
 /* How long who can't be rung sleeps between looks, at first and at last: the latter costs
- * less than one percent of a CPU, and a few where processors are emulated. */
+ * half a percent of a CPU, and a few where processors are emulated. */
 #define POLL_FIRST_NS 20000
-#define POLL_LAST_NS  10000000
+#define POLL_LAST_NS  20000000
+/* By what part naps grow, and so about what part of a wait they can add to it. Waits for
+ * a lock pass on what they add: naps that double make those of a queue many times longer.
+ */
+#define POLL_GROWTH 8
 
 static int watch(struct tmbi_ivshmem *iv, uint32_t line, int fd, uint64_t what)
 {
@@ -193,7 +197,8 @@ static bool poll_until(struct tmbi_ivshmem *iv, enum tmbi_line line, int64_t tim
             *nap = 0;
             return true;
         }
-        *nap = *nap < POLL_LAST_NS / 2 ? 2 * *nap : POLL_LAST_NS;
+        *nap += *nap / POLL_GROWTH;
+        *nap = *nap < POLL_LAST_NS ? *nap : POLL_LAST_NS;
     }
     return false; /* a long wait is many sleeps: the next goes on with this nap */
 }

@@ -3,41 +3,11 @@
 #include "way.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../core/clock.h"
 #include "../../core/log.h"
-
-static uint64_t hash(uint64_t seed, const void *bytes, size_t count)
-{
-    const uint8_t *at = bytes;
-
-    for (size_t i = 0; i < count; i++)
-        seed = (seed ^ at[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
-    return seed;
-}
-
-uint64_t tmbi_host_identity(void)
-{
-    uint64_t seed = UINT64_C(0xcbf29ce484222325);
-    char boot[37] = "";
-    struct stat ns;
-
-    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-    size_t got = file ? fread(boot, 1, sizeof boot - 1, file) : 0;
-    if (file)
-        fclose(file);
-    if (got != sizeof boot - 1 || stat("/proc/self/ns/pid", &ns)) {
-        if (getrandom(boot, sizeof boot, 0) < 0)
-            return (uint64_t)tmbi_clock_ns();
-        return hash(seed, boot, sizeof boot);
-    }
-    return hash(hash(seed, boot, got), &ns.st_ino, sizeof ns.st_ino);
-}
 
 void tmbi_way_introduce(struct tmbi_way *way)
 {

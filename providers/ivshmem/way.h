@@ -9,6 +9,7 @@
 #ifndef TMBI_WAY_H
 #define TMBI_WAY_H
 
+#include "../../core/provider.h"
 #include "region.h"
 
 #define TMBI_PEER_IDS    65536u /* an ID has 16 bits */
@@ -90,10 +91,6 @@ static inline void tmbi_way_close(struct tmbi_way *way)
 {
     way->ops->close(way);
 }
-
-/* Equal for processes that can see each other's pids: one boot of one kernel, and one pid
- * namespace. Where that can't be found out, like nobody else. */
-uint64_t tmbi_host_identity(void);
 
 /* Name this process and its doorbells in its slot, which is LIVE. */
 void tmbi_way_introduce(struct tmbi_way *way);

@@ -14,9 +14,10 @@
 
 struct suite_case {
     const char *name;
-    int ranks; /* at least */
+    int ranks; /* at least; | MAPPED: that capability between all of them */
     void (*run)(void);
 };
+#define MAPPED 0x100
 
 extern const struct suite_case library_cases[], team_cases[], collective_cases[],
     window_cases[], transfer_cases[], strided_cases[], bounds_cases[], atomic_cases[],
@@ -49,9 +50,16 @@ struct window {
 void window_open(struct window *window, enum memory memory, size_t bytes);
 void window_close(struct window *window);
 
+/* Whether a rank's memory of tmb_win_alloc() is mapped here. */
+bool mapped(int rank);
+
 /* Nanoseconds. */
 int64_t suite_clock(void);
 int64_t suite_cpu_clock(void);
+/* Whether a wait of so long cost so little CPU that it was asleep: a twentieth at most,
+ * or a fifth where SUITE_GUEST says that this is a guest, which takes for its own what a
+ * busy host has taken from it. */
+bool suite_slept(int64_t wall, int64_t cpu);
 void suite_sleep(int64_t ns);
 
 /* A reproducible sequence. */

@@ -17,6 +17,9 @@
 
 #define SECOND INT64_C(1000000000)
 #define VICTIM 1
+/* Keeps what the others are to know of deaths: not all routes reach a dead rank's memory.
+ */
+#define KEEPER 0
 /* No test of speed: within this a death is noticed on any machine, however busy. */
 #define BOUND (10 * SECOND)
 

@@ -95,7 +95,8 @@ static void stopped(void)
         pause_ms(200);
         for (int i = 0; i < 2; i++) {
             start = now();
-            CHECK(tmb_put(win, VICTIM, 0, source, 8) == -ETIMEDOUT);
+            rc = tmb_put(win, VICTIM, 0, source, 8);
+            CHECK((rc ? rc : tmb_flush(win, VICTIM)) == -ETIMEDOUT);
             CHECK(now() - start >= SECOND / 2 && now() - start < SECOND);
             bystander_is_served();
         }

@@ -215,7 +215,7 @@ static void client_welcome(struct tmbi_serving *serving, struct tmbi_client *cli
 
 void tmbi_clients_accept(struct tmbi_serving *serving)
 {
-    struct tmbi_client *client;
+    struct tmbi_client *client = NULL; /* for compilers that see no further */
     int socket;
 
     while ((socket = accept4(serving->listener, NULL, NULL,

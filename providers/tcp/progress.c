@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The progress thread: serves peers and finishes transfers while the application
+ * computes or sleeps, and looks whether peers are alive. */
+#include "tcp.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <rdma/fi_eq.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../core/clock.h"
+#include "../../core/include/tombolo.h"
+#include "../../core/log.h"
+
+#define EVENTS_AT_ONCE 64
+
+/* What an event is of; a link's rank or a stranger otherwise. */
+#define EVENT_KICK   UINT64_MAX
+#define EVENT_LISTEN (UINT64_MAX - 1)
+#define EVENT_FABRIC (UINT64_MAX - 2)
+
+/* How often an idle link is used, so that its peer knows that we live. */
+#define BEAT_NS     INT64_C(1000000000)
+#define BEAT_MIN_NS INT64_C(50000000)
+
+/* ---- what it sleeps on ---- */
+
+int tmbi_tcp_watch_add(struct tmbi_tcp *tcp, int fd, uint64_t what)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = what};
+
+    return epoll_ctl(tcp->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+void tmbi_tcp_watch_link(struct tmbi_tcp *tcp, const struct tmbi_tcp_peer *peer,
+                         bool receive, bool send)
+{
+    struct epoll_event event = {.events =
+                                    (receive ? EPOLLIN : 0u) | (send ? EPOLLOUT : 0u),
+                                .data.u64 = (uint64_t)peer->rank};
+
+    epoll_ctl(tcp->epoll, EPOLL_CTL_MOD, peer->link.fd, &event);
+}
+
+void tmbi_tcp_unwatch(struct tmbi_tcp *tcp, int fd)
+{
+    epoll_ctl(tcp->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+int tmbi_tcp_link_adopt(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int fd)
+{
+    int64_t now = tmbi_clock_ns();
+    int on = 1;
+    int rc;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    atomic_store_explicit(&peer->link.sent_ns, now, memory_order_relaxed);
+    atomic_store_explicit(&peer->link.heard_ns, now, memory_order_relaxed);
+    pthread_mutex_lock(&peer->link.send_mutex);
+    peer->link.fd = fd;
+    rc = tmbi_tcp_watch_add(tcp, fd, (uint64_t)peer->rank);
+    pthread_mutex_unlock(&peer->link.send_mutex);
+    if (rc)
+        tmbi_error("tcp: epoll: %s", strerror(-rc));
+    return rc;
+}
+
+int tmbi_tcp_progress_open(struct tmbi_tcp *tcp)
+{
+    int rc;
+
+    tmbi_tcp_strangers_open(tcp);
+    tcp->epoll = epoll_create1(EPOLL_CLOEXEC);
+    tcp->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    rc = tcp->epoll < 0 || tcp->kick < 0 ? -errno : 0;
+    if (rc == 0)
+        rc = tmbi_tcp_watch_add(tcp, tcp->kick, EVENT_KICK);
+    if (rc == 0)
+        rc = tmbi_tcp_watch_add(tcp, tcp->listener, EVENT_LISTEN);
+    if (rc == 0)
+        rc = tmbi_tcp_watch_add(tcp, tcp->fabric.wait_fd, EVENT_FABRIC);
+    if (rc)
+        tmbi_error("tcp: epoll or eventfd: %s", strerror(-rc));
+    if (rc)
+        tmbi_tcp_progress_close(tcp);
+    return rc;
+}
+
+void tmbi_tcp_progress_close(struct tmbi_tcp *tcp)
+{
+    tmbi_tcp_strangers_close(tcp);
+    if (tcp->epoll >= 0)
+        close(tcp->epoll);
+    if (tcp->kick >= 0)
+        close(tcp->kick);
+}
+
+/* ---- beats ---- */
+
+static int64_t quiet_ns(const _Atomic int64_t *since, int64_t now)
+{
+    return now - atomic_load_explicit(since, memory_order_relaxed);
+}
+
+static void silent(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t quiet)
+{
+    struct tmbi_tcp_header dead = {.kind = TMBI_TCP_DEAD};
+
+    tmbi_error("tcp: rank %d has been silent for %.1f s (TMB_TCP_TIMEOUT): it counts as "
+               "dead; is it stopped, or the network cut?",
+               peer->rank, (double)quiet / 1e9);
+    tmbi_tcp_link_send(tcp, peer, &dead, NULL, 0, NULL, 0);
+    tmbi_tcp_peer_end(tcp, peer, TMB_PEER_DEAD, NULL);
+}
+
+/* Several beats within the limit. */
+static int64_t beat_ns(const struct tmbi_tcp *tcp)
+{
+    int64_t beat = tcp->config.timeout_ns / 5;
+
+    return tcp->config.timeout_ns < 0 || beat > BEAT_NS ? BEAT_NS
+           : beat < BEAT_MIN_NS                         ? BEAT_MIN_NS
+                                                        : beat;
+}
+
+static void link_beat(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t now)
+{
+    struct tmbi_tcp_header beat = {.kind = TMBI_TCP_BEAT};
+    int64_t quiet = quiet_ns(&peer->link.heard_ns, now);
+
+    if (!atomic_load_explicit(&peer->link.up, memory_order_acquire) ||
+        !tmbi_tcp_alive(peer))
+        return;
+    if (tcp->config.timeout_ns >= 0 && quiet > tcp->config.timeout_ns)
+        silent(tcp, peer, quiet);
+    else if (quiet_ns(&peer->link.sent_ns, now) >= beat_ns(tcp) * 7 / 8)
+        tmbi_tcp_link_send(tcp, peer, &beat, NULL, 0, NULL, 0);
+}
+
+/* A look that comes late means that we were stopped ourselves: nobody is judged by the
+ * time before. */
+static void beats(struct tmbi_tcp *tcp)
+{
+    int64_t now = tmbi_clock_ns();
+    bool stopped = now - tcp->looked_ns > 2 * beat_ns(tcp);
+
+    if (now - tcp->looked_ns < beat_ns(tcp))
+        return;
+    tcp->looked_ns = now;
+    for (int i = 0; i < tcp->head.job->size; i++) {
+        if (stopped)
+            atomic_store_explicit(&tcp->peers[i].link.heard_ns, now,
+                                  memory_order_relaxed);
+        link_beat(tcp, &tcp->peers[i], now);
+    }
+}
+
+/* ---- the thread ---- */
+
+/* Returns whether libfabric lets us sleep. */
+static bool fabric_progress(struct tmbi_tcp *tcp)
+{
+    struct fid *cq = &tcp->fabric.cq->fid;
+    int rc;
+
+    pthread_mutex_lock(&tcp->fabric.mutex);
+    tmbi_tcp_complete(tcp);
+    rc = fi_trywait(tcp->fabric.fabric, &cq, 1);
+    pthread_mutex_unlock(&tcp->fabric.mutex);
+    return rc != -FI_EAGAIN;
+}
+
+static void kick_take(struct tmbi_tcp *tcp)
+{
+    uint64_t kicks;
+    ssize_t bytes = read(tcp->kick, &kicks, sizeof kicks);
+
+    (void)bytes; /* what it was for is looked at anyway */
+}
+
+static void link_event(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, uint32_t events)
+{
+    if (events & EPOLLOUT)
+        tmbi_tcp_link_push(tcp, peer);
+    if (events & ~(uint32_t)EPOLLOUT)
+        tmbi_tcp_link_pull(tcp, peer);
+}
+
+static void event_take(struct tmbi_tcp *tcp, const struct epoll_event *event)
+{
+    uint64_t what = event->data.u64;
+
+    if (what == EVENT_KICK)
+        kick_take(tcp);
+    else if (what == EVENT_LISTEN)
+        tmbi_tcp_stranger_accept(tcp);
+    else if (what >= TMBI_TCP_STRANGER(0) && what != EVENT_FABRIC)
+        tmbi_tcp_stranger_hear(tcp, (unsigned)(what - TMBI_TCP_STRANGER(0)));
+    else if (what != EVENT_FABRIC)
+        link_event(tcp, &tcp->peers[what], event->events);
+}
+
+static void *progress_main(void *arg)
+{
+    struct tmbi_tcp *tcp = arg;
+    struct epoll_event events[EVENTS_AT_ONCE];
+
+    tcp->looked_ns = tmbi_clock_ns();
+    while (!atomic_load_explicit(&tcp->stop, memory_order_acquire)) {
+        int timeout = fabric_progress(tcp) ? (int)(beat_ns(tcp) / 1000000) : 0;
+        int count = epoll_wait(tcp->epoll, events, EVENTS_AT_ONCE, timeout);
+
+        for (int i = 0; i < count; i++)
+            event_take(tcp, &events[i]);
+        beats(tcp);
+    }
+    return NULL;
+}
+
+/* Signals are the application's: this thread takes none. */
+int tmbi_tcp_progress_start(struct tmbi_tcp *tcp)
+{
+    sigset_t all, old;
+    int rc;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&tcp->thread, NULL, progress_main, tcp);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc) {
+        tmbi_error("tcp: its thread can't be started: %s", strerror(rc));
+        return -rc;
+    }
+    pthread_setname_np(tcp->thread, "tmb-tcp");
+    tcp->running = true;
+    return 0;
+}
+
+void tmbi_tcp_progress_stop(struct tmbi_tcp *tcp)
+{
+    uint64_t one = 1;
+    ssize_t bytes;
+
+    if (!tcp->running)
+        return;
+    /* release: partner is the acquire in progress_main() */
+    atomic_store_explicit(&tcp->stop, true, memory_order_release);
+    bytes = write(tcp->kick, &one, sizeof one);
+    (void)bytes;
+    pthread_join(tcp->thread, NULL);
+    tcp->running = false;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Ranks on hosts that share no memory. Puts and gets are libfabric's one-sided writes and
+ * reads. Everything else goes by links, one TCP connection of ours per pair of ranks:
+ * requests to the target's agent, doorbells, and the news that a peer is alive, leaves,
+ * or has died, which libfabric doesn't tell.
+ *
+ * One thread per process, the progress thread, sleeps on libfabric's descriptor and on
+ * the links, so that a passive target serves while it computes. Threads of the
+ * application that wait for an answer or a completion look themselves before they sleep.
+ *
+ * Locks, in this order: a link's receive mutex, then any of: a link's send mutex, the
+ * calls' mutex, the fabric's mutex. None of these three is held while taking another.
+ */
+#ifndef TMBI_TCP_H
+#define TMBI_TCP_H
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <rdma/fabric.h>
+#include <rdma/fi_domain.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "../../core/include/tombolo.h"
+#include "../../core/provider.h"
+#include "wire.h"
+
+struct tmbi_tcp_config {
+    const char *fabric;    /* TMB_TCP_FABRIC */
+    const char *interface; /* TMB_TCP_INTERFACE */
+    const char *ports;     /* TMB_TCP_PORTS */
+    int64_t timeout_ns;    /* TMB_TCP_TIMEOUT; -1: forever */
+};
+
+/* Where this process listens: one address, and ports to choose from (0, 0: any). */
+struct tmbi_tcp_place {
+    struct sockaddr_storage address; /* port 0 */
+    socklen_t bytes;
+    char text[INET6_ADDRSTRLEN];
+    int low, high;
+};
+
+/* Room for the bytes of one direction of a link. */
+struct tmbi_tcp_buffer {
+    uint8_t *bytes;
+    size_t used, capacity;
+};
+
+struct tmbi_tcp_link {
+    int fd;                        /* -1: none. Set once, before `up` */
+    atomic_bool up;                /* hellos were exchanged; release after fd */
+    pthread_mutex_t send_mutex;    /* protects what follows */
+    struct tmbi_tcp_buffer out;    /* what the socket did not take */
+    pthread_mutex_t receive_mutex; /* protects what follows */
+    struct tmbi_tcp_buffer in;
+    uint8_t *answer;                   /* payload of an answer: TMBI_TCP_CALL_BYTES */
+    bool over;                         /* the peer sends no more */
+    _Atomic int64_t sent_ns, heard_ns; /* relaxed: when last */
+};
+
+struct tmbi_tcp_peer {
+    int rank;
+    const char *unreachable; /* why; NULL: reached */
+    _Atomic int state;       /* enum tmb_peer_state; seq_cst after ALIVE */
+    int64_t pid;
+    uint64_t host;
+    uint64_t cookie;
+    struct sockaddr_storage address; /* of its listener */
+    socklen_t address_bytes;
+    fi_addr_t fabric;            /* libfabric's name for it */
+    uint64_t anchor, anchor_key; /* where its anchor is */
+    struct tmbi_tcp_link link;
+    /* Puts, counted; seq_cst, changed under the fabric's mutex as is the queue of those
+     * that are not complete, in order. A flush waits for those before it only. */
+    _Atomic uint64_t posted, completed;
+    struct tmbi_tcp_transfer *oldest, *newest;
+    _Atomic int put_status; /* why one failed since the last flush */
+};
+
+static inline bool tmbi_tcp_alive(const struct tmbi_tcp_peer *peer)
+{
+    /* seq_cst: partner is the exchange in tmbi_tcp_peer_end() */
+    return atomic_load_explicit(&peer->state, memory_order_seq_cst) == TMB_PEER_ALIVE;
+}
+
+/* A write or read that libfabric has, with the memory that it works on. */
+struct tmbi_tcp_transfer;
+
+struct tmbi_tcp_fabric {
+    pthread_mutex_t mutex; /* protects all below but what open() sets */
+    struct fi_info *info;
+    struct fid_fabric *fabric;
+    struct fid_domain *domain;
+    struct fid_ep *ep;
+    struct fid_av *av;
+    struct fid_cq *cq;
+    int wait_fd;
+    uint64_t next_key;
+    struct tmbi_tcp_transfer *free, *all;
+    unsigned transfers, transfers_max;
+};
+
+struct tmbi_tcp_registration {
+    struct fid_mr *mr;
+    uint64_t address, key; /* as peers name it */
+};
+
+struct tmbi_tcp_call;
+
+#define TMBI_TCP_STRANGERS 64 /* connections that have not said hello */
+
+struct tmbi_tcp {
+    struct tmbi_endpoint head;
+    struct tmbi_tcp_config config;
+    struct tmbi_tcp_place place;
+    struct tmbi_tcp_fabric fabric;
+    uint64_t host, cookie;
+    uint64_t anchor; /* what peers read to see that they can */
+    struct tmbi_tcp_registration anchor_mr;
+    struct tmbi_tcp_peer *peers;
+    _Atomic uint32_t deaths;
+    struct tmbi_wake_slot wake[TMBI_LINES];
+    int bell[TMBI_LINES]; /* eventfds */
+
+    /* The progress thread's. */
+    pthread_t thread;
+    bool running;
+    atomic_bool stop;
+    int epoll, kick, listener;
+    struct {
+        int fd; /* -1: free */
+        struct tmbi_tcp_buffer in;
+    } strangers[TMBI_TCP_STRANGERS];
+    int64_t looked_ns; /* when it last looked at all links */
+
+    pthread_mutex_t calls_mutex; /* protects calls, call_id */
+    struct tmbi_tcp_call *calls;
+    uint64_t call_id;
+};
+
+static inline struct tmbi_tcp *tmbi_tcp(struct tmbi_endpoint *ep)
+{
+    return (struct tmbi_tcp *)ep;
+}
+
+/* ---- place.c ---- */
+
+/* Choose the address to listen on; check the ports. Logs. */
+int tmbi_tcp_place_choose(const struct tmbi_tcp_config *config,
+                          struct tmbi_tcp_place *place);
+/* A listening socket there, or a negative errno. Logs. */
+int tmbi_tcp_place_listen(const struct tmbi_tcp_place *place);
+
+/* ---- fabric.c ---- */
+
+int tmbi_tcp_fabric_open(struct tmbi_tcp *tcp);
+void tmbi_tcp_fabric_close(struct tmbi_tcp *tcp);
+int tmbi_tcp_register(struct tmbi_tcp *tcp, void *base, size_t bytes,
+                      struct tmbi_tcp_registration *registration);
+void tmbi_tcp_unregister(struct tmbi_tcp *tcp,
+                         struct tmbi_tcp_registration *registration);
+
+/* ---- transfer.c ---- */
+
+/* Look for completions; with the fabric's mutex. */
+void tmbi_tcp_complete(struct tmbi_tcp *tcp);
+/* Read a peer's anchor: connects, and shows that it works. */
+int tmbi_tcp_anchor_read(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                         int64_t deadline);
+void tmbi_tcp_transfers_free(struct tmbi_tcp *tcp);
+int tmbi_tcp_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
+                 size_t bytes);
+int tmbi_tcp_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+                 size_t bytes);
+int tmbi_tcp_flush(const struct tmbi_remote *remote);
+
+/* ---- link.c ---- */
+
+int tmbi_tcp_link_init(struct tmbi_tcp_link *link);
+void tmbi_tcp_link_fini(struct tmbi_tcp_link *link);
+/* Send a message, or keep what the socket does not take. -ENOMEM, -EHOSTDOWN. */
+int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                       struct tmbi_tcp_header *header, const void *body,
+                       size_t body_bytes, const void *payload, size_t payload_bytes);
+/* Send what was kept. */
+void tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+/* Take what has come, unless another thread does. */
+void tmbi_tcp_link_pull(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+/* A peer has ended, for good. why: for the log, NULL: it is known or expected. */
+void tmbi_tcp_peer_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int state,
+                       const char *why);
+
+/* ---- meet.c ---- */
+
+int tmbi_tcp_identify(struct tmbi_tcp *tcp);
+void tmbi_tcp_address(struct tmbi_endpoint *ep, uint8_t address[TMBI_ADDRESS_BYTES]);
+int tmbi_tcp_connect(struct tmbi_endpoint *ep, const uint8_t *addresses, size_t stride,
+                     int64_t deadline);
+int tmbi_tcp_reach(struct tmbi_endpoint *ep, int rank, const char **why);
+int tmbi_tcp_peer_state(struct tmbi_endpoint *ep, int rank);
+void tmbi_tcp_peer_host(struct tmbi_endpoint *ep, int rank, uint64_t *host, int64_t *pid);
+/* Check a peer's hello; logs. */
+int tmbi_tcp_hello_check(const struct tmbi_tcp *tcp, const struct tmbi_tcp_hello *hello,
+                         int rank);
+int tmbi_tcp_hello_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+
+/* ---- stranger.c ---- */
+
+void tmbi_tcp_strangers_open(struct tmbi_tcp *tcp);
+void tmbi_tcp_strangers_close(struct tmbi_tcp *tcp);
+/* A connection has come; what a stranger said: a peer's link, or the end of it. */
+void tmbi_tcp_stranger_accept(struct tmbi_tcp *tcp);
+void tmbi_tcp_stranger_hear(struct tmbi_tcp *tcp, unsigned index);
+
+/* ---- progress.c ---- */
+
+int tmbi_tcp_progress_open(struct tmbi_tcp *tcp);
+int tmbi_tcp_progress_start(struct tmbi_tcp *tcp);
+void tmbi_tcp_progress_stop(struct tmbi_tcp *tcp);
+void tmbi_tcp_progress_close(struct tmbi_tcp *tcp);
+/* What the progress thread sleeps on: links by rank, strangers by TMBI_TCP_STRANGER(i).
+ */
+#define TMBI_TCP_STRANGER(index) ((UINT64_C(1) << 32) + (index))
+int tmbi_tcp_watch_add(struct tmbi_tcp *tcp, int fd, uint64_t what);
+/* Watch a link for what comes, or, while more is kept than is good, for room only. */
+void tmbi_tcp_watch_link(struct tmbi_tcp *tcp, const struct tmbi_tcp_peer *peer,
+                         bool receive, bool send);
+void tmbi_tcp_unwatch(struct tmbi_tcp *tcp, int fd);
+/* Take a connected socket for a peer's link. */
+int tmbi_tcp_link_adopt(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int fd);
+
+/* ---- memory.c ---- */
+
+int tmbi_tcp_mem_alloc(struct tmbi_endpoint *ep, size_t bytes, size_t control_bytes,
+                       struct tmbi_mem **mem);
+int tmbi_tcp_mem_create(struct tmbi_endpoint *ep, void *base, size_t bytes,
+                        size_t control_bytes, struct tmbi_mem **mem);
+void tmbi_tcp_mem_free(struct tmbi_mem *mem);
+void tmbi_tcp_mem_key(const struct tmbi_mem *mem, uint8_t key[TMBI_KEY_BYTES]);
+int tmbi_tcp_mem_attach(struct tmbi_endpoint *ep, int rank,
+                        const uint8_t key[TMBI_KEY_BYTES], struct tmbi_remote *remote);
+void tmbi_tcp_mem_detach(struct tmbi_remote *remote);
+
+/* ---- call.c ---- */
+
+int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request,
+                  const void *in, size_t in_bytes, void *out, size_t out_bytes);
+/* A peer's request and a peer's answer, by whoever pulled it. */
+void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                           const struct tmbi_tcp_header *header, const uint8_t *body);
+void tmbi_tcp_response_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                            const struct tmbi_tcp_header *header, const uint8_t *body);
+
+/* ---- bell.c ---- */
+
+int tmbi_tcp_bells_open(struct tmbi_tcp *tcp);
+void tmbi_tcp_bells_close(struct tmbi_tcp *tcp);
+struct tmbi_wake_slot *tmbi_tcp_wake_slot(struct tmbi_endpoint *ep, int rank,
+                                          enum tmbi_line line);
+void tmbi_tcp_ring(struct tmbi_endpoint *ep, int rank, enum tmbi_line line);
+int tmbi_tcp_sleep(struct tmbi_endpoint *ep, enum tmbi_line line, int64_t timeout_ns);
+
+extern const struct tmbi_provider tmbi_provider_tcp;
+
+#endif

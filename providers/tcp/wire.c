@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wire.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is little-endian");
+
+/* Whether as many bytes can follow a header of that kind. */
+static bool length_fits(const struct tmbi_tcp_header *header)
+{
+    switch (header->kind) {
+    case TMBI_TCP_HELLO:
+        return header->bytes == sizeof(struct tmbi_tcp_hello);
+    case TMBI_TCP_REQUEST:
+        return header->bytes >= sizeof(struct tmbi_request) &&
+               header->bytes - sizeof(struct tmbi_request) <= TMBI_TCP_CALL_BYTES &&
+               header->value <= TMBI_TCP_CALL_BYTES;
+    case TMBI_TCP_RESPONSE:
+        return header->bytes <= TMBI_TCP_CALL_BYTES;
+    default:
+        return header->bytes == 0;
+    }
+}
+
+static const char *header_fault(const struct tmbi_tcp_header *header)
+{
+    if (header->magic != TMBI_TCP_MAGIC)
+        return "it speaks no Tombolo, or another version of it";
+    if (header->kind < TMBI_TCP_HELLO || header->kind > TMBI_TCP_DEAD)
+        return "a message of an unknown kind";
+    if (!length_fits(header))
+        return "a message of a length that its kind can't have";
+    if (header->line >= TMBI_LINES)
+        return "a message for an unknown line";
+    if (header->status > 0 || header->status < -4095)
+        return "a status that is no error";
+    return NULL;
+}
+
+ssize_t tmbi_tcp_next(const uint8_t *bytes, size_t have, struct tmbi_tcp_header *header,
+                      const char **why)
+{
+    size_t length;
+
+    if (have < sizeof *header)
+        return 0;
+    memcpy(header, bytes, sizeof *header);
+    *why = header_fault(header);
+    if (*why)
+        return -EPROTO;
+    length = sizeof *header + header->bytes;
+    return have < length ? 0 : (ssize_t)length;
+}
