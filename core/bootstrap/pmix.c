@@ -80,7 +80,7 @@ static int library_load(struct pmix_calls *calls)
     tmbi_error(
         "PMIX_RANK is set, but PMIx's library can't be used: %s (Debian: libpmix2)",
         dlerror());
-    return -ENOSYS;
+    return -EOPNOTSUPP;
 }
 
 /* ---- what is exchanged ---- */

@@ -308,6 +308,8 @@ static int rendezvous_open(struct tmbi_bootstrap *b,
                                  .secret = &secret};
     int rc = check_variables(config);
 
+    if (!rc && ticket.size > 1)
+        tmbi_log_set_rank(ticket.rank); /* refusals name it */
     if (!rc)
         rc = tmbi_address_parse(&address, config->rendezvous);
     if (!rc)

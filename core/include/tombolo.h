@@ -93,7 +93,11 @@ enum tmb_thread_level {
  * @retval -ECONNRESET the server ended the connection.
  * @retval -EPROTO    the server or the region speaks another version, or garbage.
  * @retval -ENOMEM    memory, or the region, is exhausted.
- * @retval -EACCES    also: a variable demands what the kernel refuses.
+ * @retval -EACCES    also: a variable demands what the kernel refuses; or the job's
+ *                    secret is another (TMB_SECRET), or not its owner's alone.
+ * @retval -EADDRINUSE, -EADDRNOTAVAIL  rank 0 can't listen at TMB_RENDEZVOUS.
+ * @retval -EEXIST    another process came to TMB_RENDEZVOUS with this TMB_RANK.
+ * @retval -EOPNOTSUPP the environment calls for what this build has not.
  * @retval -ETIMEDOUT not all ranks came; the log names them.
  * @retval -EHOSTDOWN a rank died on the way.
  */
@@ -110,7 +114,8 @@ TMB_API int tmb_finalize(void);
 
 /**
  * End the whole job: the launcher stops the other ranks, and the caller exits
- * with @p exit_code (1 .. 255; anything else counts as 1). Does not return.
+ * with @p exit_code (1 .. 255; anything else counts as 1). Does not return. Without a
+ * launcher (TMB_RENDEZVOUS) the others see that this rank is dead.
  */
 TMB_API void tmb_abort(int exit_code) __attribute__((noreturn));
 
