@@ -103,8 +103,8 @@ struct tmbi_provider {
 
     /*
      * Meet the peers. addresses + i * stride is rank i's; all zero: rank i has no
-     * endpoint of this provider. Every rank has opened before any connects. Keeps no
-     * pointer. Afterwards reach() answers. Blocks at most until `deadline`.
+     * endpoint of this provider, or an earlier provider reaches it. Every rank has opened
+     * before any connects. Keeps no pointer. Afterwards reach() answers. Blocks at most until `deadline`.
      */
     int (*connect)(struct tmbi_endpoint *ep, const uint8_t *addresses, size_t stride,
                    int64_t deadline);
@@ -133,7 +133,8 @@ struct tmbi_provider {
 
     /*
      * Memory. mem_alloc: `bytes` (0 is legal), 64-aligned, content undefined, reachable
-     * by peers. mem_create: the caller's memory, which outlives it. Both with
+     * by peers. mem_create: the caller's memory, which outlives it; also how core gives
+     * what another endpoint allocated, then without control memory. Both with
      * `control_bytes` of control memory, in the region where there is one. -ENOMEM
      * with the sizes logged.
      */

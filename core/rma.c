@@ -31,9 +31,9 @@ int tmb_get(tmb_win *win, int rank, uint64_t offset, void *dst, size_t bytes)
 }
 
 /*
- * Every route that exists ends a transfer before it returns: loads and stores, the
- * kernel's copy, and the agent's answer. So no operation outlives its call, and its
- * handle is the one that has ended: NULL.
+ * On every route that exists the buffer can be used again on return: loads and stores,
+ * the kernel's copy, the agent's answer, and a put's copy that is on its way. So no
+ * operation outlives its call, and its handle is the one that has ended: NULL.
  */
 int tmb_put_nb(tmb_win *win, int rank, uint64_t offset, const void *src, size_t bytes,
                tmb_op **op)
@@ -170,6 +170,6 @@ int tmb_fence(tmb_win *win)
 {
     int rc = tmbi_window_check(win, "tmb_fence");
 
-    tmbi_fence_release(); /* unmapped routes are in order already */
+    tmbi_fence_release(); /* unmapped routes keep order by themselves */
     return rc;
 }

@@ -108,6 +108,36 @@ int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request
     return rc;
 }
 
+/* ---- words ---- */
+
+/* The answer to a put of a word has no call that waits for it. */
+#define WORD_ID 0
+
+int tmbi_tcp_word_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
+                      size_t bytes)
+{
+    struct tmbi_tcp *tcp = tmbi_tcp(remote->ep);
+    struct tmbi_tcp_peer *peer = remote->provider_data;
+    struct tmbi_tcp_header header = {.kind = TMBI_TCP_REQUEST, .id = WORD_ID};
+    struct tmbi_request request = {.kind = TMBI_REQUEST_PUT,
+                                   .window = remote->window,
+                                   .offset = offset,
+                                   .count = bytes};
+
+    if (!tmbi_tcp_alive(peer) || !tmbi_tcp_alive(&tcp->peers[tcp->head.job->rank]))
+        return -EHOSTDOWN;
+    atomic_fetch_add_explicit(&peer->words_sent, 1, memory_order_seq_cst);
+    return tmbi_tcp_link_send(tcp, peer, &header, &request, sizeof request, src, bytes);
+}
+
+static void word_answered(struct tmbi_tcp_peer *peer, int status)
+{
+    if (status)
+        atomic_store_explicit(&peer->put_status, status, memory_order_release);
+    /* seq_cst: partner is the load in puts_completed(), and a wake follows */
+    atomic_fetch_add_explicit(&peer->words_answered, 1, memory_order_seq_cst);
+}
+
 /* ---- by whoever pulled the link ---- */
 
 static void response_fill(struct tmbi_tcp_call *call,
@@ -132,6 +162,11 @@ void tmbi_tcp_response_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
 {
     struct tmbi_tcp_call *call;
 
+    if (header->id == WORD_ID) {
+        word_answered(peer, header->status);
+        tmbi_wake_self(TMBI_LINE_WAIT);
+        return;
+    }
     pthread_mutex_lock(&tcp->calls_mutex);
     for (call = tcp->calls; call; call = call->next)
         if (call->id == header->id && call->peer == peer && !answered(call))

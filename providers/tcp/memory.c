@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "../../core/log.h"
 
@@ -24,7 +25,7 @@ _Static_assert(sizeof(struct key) <= TMBI_KEY_BYTES, "a key fits the contract's"
 
 struct memory {
     struct tmbi_mem mem;
-    void *own; /* what mem_alloc allocated */
+    void *own; /* what mem_alloc mapped */
     struct tmbi_tcp_registration registration;
 };
 
@@ -38,6 +39,21 @@ static void *zeroed(size_t bytes)
     return memory;
 }
 
+/* Whole pages, which go back to the kernel when they are freed. */
+static void *pages_map(size_t bytes)
+{
+    void *pages = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+static void pages_unmap(void *pages, size_t bytes)
+{
+    if (pages)
+        munmap(pages, bytes ? bytes : 1);
+}
+
 static int memory_make(struct tmbi_endpoint *ep, void *base, void *own, size_t bytes,
                        size_t control_bytes, struct tmbi_mem **mem)
 {
@@ -45,7 +61,7 @@ static int memory_make(struct tmbi_endpoint *ep, void *base, void *own, size_t b
     int rc = -ENOMEM;
 
     if (!memory)
-        goto free_own;
+        goto unmap_own;
     memory->own = own;
     memory->mem = (struct tmbi_mem){
         .ep = ep, .base = base, .bytes = bytes, .control_bytes = control_bytes};
@@ -62,16 +78,15 @@ free_control:
     free(memory->mem.control);
 free_memory:
     free(memory);
-free_own:
-    free(own);
+unmap_own:
+    pages_unmap(own, bytes);
     return rc;
 }
 
 int tmbi_tcp_mem_alloc(struct tmbi_endpoint *ep, size_t bytes, size_t control_bytes,
                        struct tmbi_mem **mem)
 {
-    size_t whole = (bytes + 63) / 64 * 64;
-    void *own = whole < bytes ? NULL : aligned_alloc(64, whole ? whole : 64);
+    void *own = pages_map(bytes);
 
     if (own)
         return memory_make(ep, own, own, bytes, control_bytes, mem);
@@ -91,7 +106,7 @@ void tmbi_tcp_mem_free(struct tmbi_mem *mem)
 
     tmbi_tcp_unregister(tmbi_tcp(mem->ep), &memory->registration);
     free(mem->control);
-    free(memory->own);
+    pages_unmap(memory->own, mem->bytes);
     free(memory);
 }
 

@@ -75,6 +75,9 @@ struct tmbi_tcp_peer {
      * that are not complete, in order. A flush waits for those before it only. */
     _Atomic uint64_t posted, completed;
     struct tmbi_tcp_transfer *oldest, *newest;
+    /* Puts of single words, which go by the link; seq_cst, changed by who sends them and
+     * who pulls their answers. */
+    _Atomic uint64_t words_sent, words_answered;
     _Atomic int put_status; /* why one failed since the last flush */
 };
 
@@ -246,6 +249,9 @@ void tmbi_tcp_mem_detach(struct tmbi_remote *remote);
 
 int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request,
                   const void *in, size_t in_bytes, void *out, size_t out_bytes);
+/* Put a word, at most 8 bytes, of which nobody sees a part. Answered later. */
+int tmbi_tcp_word_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
+                      size_t bytes);
 /* A peer's request and a peer's answer, by whoever pulled it. */
 void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                            const struct tmbi_tcp_header *header, const uint8_t *body);

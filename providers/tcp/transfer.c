@@ -26,6 +26,9 @@
 
 #define UNDER_WAY 1
 
+/* Puts of words without an answer. */
+#define WORDS_MAX 1024
+
 struct tmbi_tcp_transfer {
     struct fi_context2 context;       /* libfabric's, and first: completions name it */
     struct tmbi_tcp_transfer *next;   /* of all */
@@ -163,20 +166,30 @@ struct awaited {
     struct tmbi_tcp *tcp;
     struct tmbi_tcp_peer *peer;
     struct tmbi_tcp_transfer *transfer;
-    uint64_t posted; /* puts */
+    uint64_t posted, words; /* puts */
 };
+
+static bool words_completed(const struct awaited *awaited)
+{
+    return atomic_load_explicit(&awaited->peer->words_answered, memory_order_seq_cst) >=
+           awaited->words;
+}
 
 static bool puts_completed(const struct awaited *awaited)
 {
     return atomic_load_explicit(&awaited->peer->completed, memory_order_seq_cst) >=
-           awaited->posted;
+               awaited->posted &&
+           words_completed(awaited);
 }
 
 static bool puts_done(void *arg)
 {
     const struct awaited *awaited = arg;
 
-    look(awaited->tcp);
+    if (words_completed(awaited))
+        look(awaited->tcp);
+    else
+        tmbi_tcp_link_pull(awaited->tcp, awaited->peer);
     return puts_completed(awaited) || !tmbi_tcp_alive(awaited->peer);
 }
 
@@ -320,12 +333,45 @@ static int put_chunk(const struct tmbi_remote *remote, uint64_t offset, const vo
     return rc;
 }
 
+static uint64_t words_under_way(struct tmbi_tcp_peer *peer)
+{
+    /* The answers first: more of them than were sent there never are. */
+    uint64_t answered = atomic_load_explicit(&peer->words_answered, memory_order_seq_cst);
+
+    return atomic_load_explicit(&peer->words_sent, memory_order_seq_cst) - answered;
+}
+
+static bool writes_under_way(struct tmbi_tcp_peer *peer)
+{
+    uint64_t completed = atomic_load_explicit(&peer->completed, memory_order_seq_cst);
+
+    return atomic_load_explicit(&peer->posted, memory_order_seq_cst) != completed;
+}
+
+/* libfabric may write a word in two parts, where its stream is cut: words go by the link,
+ * and the agent stores them in one. Who changes from one to the other waits, so that puts
+ * stay in order. */
+static int word_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
+                    size_t bytes)
+{
+    struct tmbi_tcp_peer *peer = remote->provider_data;
+    int rc = 0;
+
+    if (writes_under_way(peer) || words_under_way(peer) >= WORDS_MAX)
+        rc = tmbi_tcp_flush(remote);
+    return rc ? rc : tmbi_tcp_word_put(remote, offset, src, bytes);
+}
+
 int tmbi_tcp_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
                  size_t bytes)
 {
     int64_t deadline = tmbi_op_deadline();
     int rc = 0;
 
+    if (bytes <= sizeof(uint64_t))
+        return word_put(remote, offset, src, bytes);
+    if (words_under_way(remote->provider_data))
+        rc = tmbi_tcp_flush(remote);
     for (size_t done = 0; done < bytes && rc == 0; done += TRANSFER_BYTES)
         rc = put_chunk(remote, offset + done, (const uint8_t *)src + done,
                        bytes - done < TRANSFER_BYTES ? bytes - done : TRANSFER_BYTES,
@@ -340,6 +386,7 @@ int tmbi_tcp_flush(const struct tmbi_remote *remote)
     int rc;
 
     awaited.posted = atomic_load_explicit(&peer->posted, memory_order_seq_cst);
+    awaited.words = atomic_load_explicit(&peer->words_sent, memory_order_seq_cst);
     if (!puts_completed(&awaited))
         tmbi_wait_until(TMBI_LINE_WAIT, puts_done, &awaited, tmbi_op_deadline());
     /* acquire: partner is the store in transfer_end() */
@@ -421,7 +468,8 @@ int tmbi_tcp_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
                       .dst = dst,
                       .bytes = bytes,
                       .deadline = tmbi_op_deadline()};
-    int rc = 0;
+    /* libfabric keeps our own puts in order before this, but for words. */
+    int rc = words_under_way(remote->provider_data) ? tmbi_tcp_flush(remote) : 0;
 
     while (rc == 0 && get.taken < bytes) {
         while (rc == 0 && get.posted < bytes &&

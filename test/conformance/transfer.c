@@ -251,6 +251,33 @@ static void case_fence_orders(void)
     window_close(&w);
 }
 
+/* A rank that computes, and calls nothing, is served all along. */
+static void case_passive(void)
+{
+    int64_t end;
+    uint64_t value = 7, got = 0;
+    struct window w;
+
+    window_open(&w, MEMORY_HEAP, 64);
+    OK(tmb_barrier(TMB_TEAM_WORLD, TMB_FOREVER));
+    end = suite_clock() + 1000000000;
+    if (me == 1) {
+        while (suite_clock() < end)
+            ;
+        CHECK(*(volatile uint64_t *)w.mine == value);
+        CHECK(*(volatile uint64_t *)(w.mine + 8) == (uint64_t)ranks - 1);
+    } else {
+        OK(tmb_lock(w.win, 1, TMB_LOCK_EXCLUSIVE, TMB_FOREVER));
+        OK(tmb_put(w.win, 1, 0, &value, 8));
+        OK(tmb_unlock(w.win, 1));
+        OK(tmb_get(w.win, 1, 0, &got, 8));
+        OK(tmb_fetch_add_u64(w.win, 1, 8, 1, NULL));
+        CHECK(got == value && suite_clock() < end);
+    }
+    OK(tmb_barrier(TMB_TEAM_WORLD, TMB_FOREVER));
+    window_close(&w);
+}
+
 const struct suite_case transfer_cases[] = {
     {"transfer/sizes_alloc", 1, case_sizes_alloc},
     {"transfer/sizes_heap", 1, case_sizes_heap},
@@ -263,4 +290,5 @@ const struct suite_case transfer_cases[] = {
     {"transfer/vectored_checks_first", 1, case_vectored_checks_first},
     {"transfer/not_torn", 1, case_not_torn},
     {"transfer/fence", 1, case_fence_orders},
+    {"transfer/passive", 2, case_passive},
     {0}};
