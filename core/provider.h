@@ -104,7 +104,8 @@ struct tmbi_provider {
     /*
      * Meet the peers. addresses + i * stride is rank i's; all zero: rank i has no
      * endpoint of this provider, or an earlier provider reaches it. Every rank has opened
-     * before any connects. Keeps no pointer. Afterwards reach() answers. Blocks at most until `deadline`.
+     * before any connects. Keeps no pointer. Afterwards reach() answers. Blocks at most
+     * until `deadline`.
      */
     int (*connect)(struct tmbi_endpoint *ep, const uint8_t *addresses, size_t stride,
                    int64_t deadline);

@@ -328,6 +328,23 @@ no_provider() {
     nothing_left
 }
 
+# A job of one rank alone has no better provider than it asks for.
+wrong_tcp() {
+    local setting
+    for setting in TMB_TCP_INTERFACE=none0 TMB_TCP_PORTS=9-8 TMB_TCP_PORTS=1 \
+        TMB_TCP_FABRIC=none; do
+        try env TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo "$setting" "$program" init
+        is code "$code" 0
+        is errno "$(cat "$work/out")" EINVAL
+        error "$setting"
+        nothing_left
+    done
+    try env TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo TMB_TCP_PORTS=47001-47001 "$program" init
+    is errno "$(cat "$work/out")" EADDRINUSE
+    error "TMB_TCP_PORTS=47001-47001: none is free" "each rank takes two"
+    nothing_left
+}
+
 wrong_values() {
     local setting
     for setting in TMB_LOG=loud TMB_SPIN=2 TMB_OP_TIMEOUT=soon TMB_INIT_TIMEOUT=-1s \
@@ -471,6 +488,11 @@ check small-sizes small_sizes
 check no-ranks no_ranks
 check no-program no_program
 check no-provider no_provider
+if "$tombolo" info | grep -qx '  tcp'; then
+    check "wrong settings of tcp" wrong_tcp
+else
+    skip "wrong settings of tcp" "the provider is not built (libfabric)"
+fi
 check wrong-values wrong_values
 check ranks ranks
 check offsets offsets
