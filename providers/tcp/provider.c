@@ -120,18 +120,26 @@ static bool all_sent(struct tmbi_tcp *tcp)
     return sent;
 }
 
+/* Not between a request and its answer, which may be the one that lets us leave. */
+static void bye_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    struct tmbi_tcp_header header = {.kind = TMBI_TCP_BYE};
+
+    pthread_mutex_lock(&peer->link.receive_mutex);
+    if (atomic_load_explicit(&peer->link.up, memory_order_acquire) &&
+        tmbi_tcp_alive(peer))
+        tmbi_tcp_link_send(tcp, peer, &header, NULL, 0, NULL, 0);
+    pthread_mutex_unlock(&peer->link.receive_mutex);
+}
+
 /* The last that peers hear of us; what is kept gets a second to leave. */
 static void bye(struct tmbi_tcp *tcp)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
     int64_t deadline = tmbi_clock_ns() + INT64_C(1000000000);
 
-    for (int i = 0; i < tcp->head.job->size; i++) {
-        struct tmbi_tcp_header header = {.kind = TMBI_TCP_BYE};
-
-        if (tcp->peers[i].link.up && tmbi_tcp_peer_state(&tcp->head, i) == TMB_PEER_ALIVE)
-            tmbi_tcp_link_send(tcp, &tcp->peers[i], &header, NULL, 0, NULL, 0);
-    }
+    for (int i = 0; i < tcp->head.job->size; i++)
+        bye_send(tcp, &tcp->peers[i]);
     while (!all_sent(tcp) && tmbi_clock_ns() < deadline)
         nanosleep(&pause, NULL);
 }
