@@ -90,9 +90,10 @@ static void stopped(void)
 
     begin();
     if (me == VICTIM) {
+        pause_ms(200); /* others may need of it what begin() needs */
         stop_for_a_while();
     } else {
-        pause_ms(200);
+        pause_ms(400);
         for (int i = 0; i < 2; i++) {
             start = now();
             rc = tmb_put(win, VICTIM, 0, source, 8);
