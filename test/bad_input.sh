@@ -488,7 +488,7 @@ check small-sizes small_sizes
 check no-ranks no_ranks
 check no-program no_program
 check no-provider no_provider
-if "$tombolo" info | grep -qx '  tcp'; then
+if grep -qx '  tcp' < <("$tombolo" info); then
     check "wrong settings of tcp" wrong_tcp
 else
     skip "wrong settings of tcp" "the provider is not built (libfabric)"

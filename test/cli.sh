@@ -533,7 +533,7 @@ server_of() { # LAUNCHER
     inode=$(awk -v path="$XDG_RUNTIME_DIR/" 'index($8, path) == 1 { print $7; exit }' \
         /proc/net/unix)
     for pid in /proc/[0-9]*; do
-        if readlink "$pid"/fd/* 2>/dev/null | grep -qxF "socket:[$inode]"; then
+        if grep -qxF "socket:[$inode]" < <(readlink "$pid"/fd/* 2>/dev/null); then
             echo "${pid#/proc/}"
             return
         fi

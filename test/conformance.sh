@@ -50,7 +50,7 @@ quiet() {
 # Over TCP alone, and in jobs of which a part shares a region. $1: how many ranks.
 by_tcp() {
     local tcp=(TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo) ranks
-    if ! "$tombolo" info | grep -qx '  tcp'; then
+    if ! grep -qx '  tcp' < <("$tombolo" info); then
         skip "by tcp" "the provider is not built (libfabric)"
         return
     fi

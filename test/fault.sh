@@ -84,7 +84,7 @@ unset TMB_OP_TIMEOUT TMB_IVSHMEM_CMA
 
 # ---- no region ----
 
-if "$tombolo" info | grep -qx '  tcp'; then
+if grep -qx '  tcp' < <("$tombolo" info); then
     export TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo
     for case in holder holder_before reader writer_waits reader_waits \
         writer_waits_until_now reader_waits_until_now; do

@@ -30,7 +30,7 @@ builds() {
     fi
     [ "$(modinfo -F license "$module")" = GPL ]
     [ "$(modinfo -F depends "$module")" = uio ]
-    modinfo -F alias "$module" | grep -q '^pci:v00001AF4d00001110sv'
+    grep -q '^pci:v00001AF4d00001110sv' < <(modinfo -F alias "$module")
 }
 
 releases() { # of the headers that apt knows, oldest first

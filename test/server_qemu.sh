@@ -127,7 +127,7 @@ print(*sorted(str(s[6]) for s in live), sep="\n")
 END
 
 has_slot() { # NAME
-    timeout 30 python3 "$work/slots.py" "$socket" | grep -qx "$(cat "$work/$1.pid")"
+    grep -qx "$(cat "$work/$1.pid")" < <(timeout 30 python3 "$work/slots.py" "$socket")
 }
 
 has_no_slot() { # NAME

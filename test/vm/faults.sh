@@ -52,7 +52,7 @@ power() { # MODE TEXT TEXT
 }
 
 holder_dies() {
-    power holder . . && cat "$rig/holder".{a,host} | grep -q 'the owner died'
+    power holder . . && grep -q 'the owner died' "$rig/holder".{a,host}
 }
 
 waiter_dies() {
