@@ -25,8 +25,8 @@ gcc-man              gcc       120  man.sh
 gcc-server_qemu      gcc       300  server_qemu.sh
 gcc-server_restart   gcc       300  server_restart.sh
 gcc-install          gcc       900  install.sh
-gcc-vm               gcc       900  vm/run.sh
-gcc-vm-across        gcc       600  vm/across.sh
+gcc-vm               gcc      1800  vm/run.sh
+gcc-vm-across        gcc       900  vm/across.sh
 gcc-vm-faults        gcc       900  vm/faults.sh
 gcc-vm-bad_input     gcc       300  vm/bad_input.sh
 gcc-vm-bench         gcc       300  vm/bench_test.sh
