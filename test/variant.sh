@@ -72,7 +72,10 @@ build() {
     cd "$BUILD"
     [ -e config.status ] || "$top/configure" -q "${configure_arguments[@]}"
     case $variant in
-    fuzz) make -j2 libtmbcore.la libtmbivshmem.la ;;
+    fuzz)
+        make -j2 libtmbcore.la libtmbivshmem.la
+        ! grep -qF 'X(tcp)' config.h || make -j2 libtmbtcp.la
+        ;;
     *) make -j2 && make -j2 check TESTS= ;;
     esac
 }
