@@ -38,8 +38,9 @@ run_target() { # NAME
         grep -v '^#' "$1.log" | tail -n 60
         return 1
     }
-    # A target that runs into a wall at once has shown nothing.
-    [ "$(sed -n 's/^stat::number_of_executed_units: *//p' "$1.log")" -gt 1000 ]
+    # A target that runs into a wall at once has shown nothing. A handshake, the slowest,
+    # is had 65 times a second on a busy machine.
+    [ "$(sed -n 's/^stat::number_of_executed_units: *//p' "$1.log")" -gt 200 ]
 }
 
 if [ $# -eq 0 ]; then
