@@ -442,7 +442,7 @@ interrupted_waiting() {
 # Of a launcher that waits for others, or whose ranks run, or that waits for others' end.
 killed_before() {
     launch_bare 1 --job kill --np 3 -n 2 true
-    sleep 0.3
+    sleep 2 # a busy machine takes its time to take places
     launch 2 --job kill --np 4 -n 1 true
     ends 2 1
     launch 2 --job kill --np 4 -n 1 true
@@ -451,7 +451,7 @@ killed_before() {
     ends 1 137
     launch_bare 1 --job kill --np 3 -n 1 true
     launch 2 --job kill --np 3 -n 1 true
-    sleep 0.5
+    sleep 2
     kill -KILL "${launchers[1]}"
     ends 1 137
     ends 2 1
