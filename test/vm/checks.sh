@@ -100,10 +100,6 @@ rig_checks() {
 
 # ---- the module ----
 
-has_module() {
-    guest_run a 10 'ls /lib/modules/*/updates/tombolo_uio.ko' >/dev/null 2>&1
-}
-
 loads() { # GUEST NAME...: of the UIO devices
     local names
     guest_run "$1" 20 'modprobe tombolo_uio && cat "$(ivshmem)/tombolo/mapping"'
@@ -152,10 +148,6 @@ checks_uio() { # NAME MACHINE SIZE
     local vector a b names=()
     common_checks "$@"
     check "$1 peers have IDs of their own" ids_differ
-    if ! has_module; then
-        skip "$1 module" "there is no kernel module tombolo_uio in this version"
-        return 0
-    fi
     a=$(peer_id a) b=$(peer_id b)
     for ((vector = 0; vector < vectors; vector++)); do
         names+=("tombolo:$vector")
@@ -169,10 +161,6 @@ checks_uio() { # NAME MACHINE SIZE
 
 checks_plain() { # NAME MACHINE SIZE
     common_checks "$@"
-    if ! has_module; then
-        skip "$1 module" "there is no kernel module tombolo_uio in this version"
-        return 0
-    fi
     module_checks "$1" tombolo:plain
 }
 
