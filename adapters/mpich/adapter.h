@@ -26,6 +26,9 @@
 
 #define TMBM_API __attribute__((visibility("default")))
 
+/* How windows on the application's memory are made. */
+#define TMBM_CREATE_FLAGS 0u
+
 #define tmbm_likely(x)   __builtin_expect(!!(x), 1)
 #define tmbm_unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -265,17 +268,43 @@ int tmbm_barrier(struct tmbm_win *win);
 /* A request that is complete. */
 int tmbm_request_done(MPI_Request *request);
 
-/* ---- accumulate.c ---- */
+/* ---- stripe.c ---- */
 
 /* The stripes over `bytes` at an offset of a target are the caller's until given back. */
 void tmbm_stripes_take(struct tmbm_control *control, uint64_t offset, uint64_t bytes);
 void tmbm_stripes_give(struct tmbm_control *control, uint64_t offset, uint64_t bytes);
 
-/* An accumulate: operand and result may be without buffer (MPI_NO_OP; not wanted). */
+/* ---- update.c: accumulates on memory that is mapped here ---- */
+
 struct tmbm_update {
     enum tmbm_op op;
     enum tmbm_element element;
+    bool sole; /* nobody else can be at it: an exclusive lock is held */
 };
+
+/* Data of one element that has gaps, or any number of elements without, at an offset. */
+void tmbm_update_piece(struct tmbm_control *control, uint8_t *base,
+                       struct tmbm_update update, uint64_t offset, const uint8_t *operand,
+                       uint8_t *result, uint64_t bytes);
+/* MPI_Compare_and_swap on `bytes`. */
+void tmbm_swap(struct tmbm_control *control, uint8_t *base, bool sole, uint64_t offset,
+               const void *operand, const void *compare, void *result, size_t bytes);
+
+/* ---- walk.c: a typed buffer in pieces that suit others' ---- */
+
+struct tmbm_walk {
+    struct tmbm_cursor cursor;
+    uint8_t *at;
+    uint64_t left;  /* of the piece */
+    uint64_t whole; /* elements with gaps are walked one by one: their bytes; or 0 */
+    bool typed;
+};
+
+struct tmbm_walk tmbm_walk_make(const struct tmbm_data *data, const void *buffer,
+                                enum tmbm_element element);
+/* Whether there is more; then `at` and `left` say where. */
+bool tmbm_walk_more(struct tmbm_walk *walk);
+void tmbm_walk_skip(struct tmbm_walk *walk, uint64_t bytes);
 
 /* ---- remote.c: targets whose memory or control isn't mapped: by their agent ---- */
 
@@ -285,7 +314,7 @@ int tmbm_remote_put(const struct tmbm_place *place, const struct tmbm_data *shap
                     const struct tmbm_data *from);
 int tmbm_remote_get(const struct tmbm_place *place, const struct tmbm_data *shape,
                     const struct tmbm_data *to);
-/* result: NULL if not wanted. */
+/* operand, result: NULL where there is none. */
 int tmbm_remote_update(const struct tmbm_place *place, const struct tmbm_data *shape,
                        struct tmbm_update update, const struct tmbm_data *operand,
                        const struct tmbm_data *result);

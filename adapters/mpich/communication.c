@@ -127,8 +127,8 @@ static int get(enum tmbm_call call, struct tmbm_win *win, void *buffer, MPI_Coun
 #define BUFFERS(count_t)                                                                 \
     count_t origin_count, MPI_Datatype origin_type, int rank, MPI_Aint displacement,     \
         count_t target_count, MPI_Datatype target_type
-#define BUFFERS_GIVEN origin_count, origin_type, rank, displacement, target_count, \
-                      target_type
+#define BUFFERS_GIVEN                                                                    \
+    origin_count, origin_type, rank, displacement, target_count, target_type
 
 TMBM_API int MPI_Put(const void *origin, BUFFERS(int), MPI_Win handle)
 {

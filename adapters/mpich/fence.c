@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * MPI_Win_fence: a barrier of the window's own, so that threads may fence several windows
- * of one communicator at once. It is the dissemination barrier (Hensgen, Finkel and Manber
- * 1988) with counters.
+ * of one communicator at once. It is the dissemination barrier (Hensgen, Finkel and
+ * Manber 1988) with counters.
  */
 #include "adapter.h"
 
@@ -29,7 +29,8 @@ int tmbm_barrier(struct tmbm_win *win)
     return rc;
 }
 
-#define ASSERTS (MPI_MODE_NOSTORE | MPI_MODE_NOPUT | MPI_MODE_NOPRECEDE | MPI_MODE_NOSUCCEED)
+#define ASSERTS                                                                          \
+    (MPI_MODE_NOSTORE | MPI_MODE_NOPUT | MPI_MODE_NOPRECEDE | MPI_MODE_NOSUCCEED)
 
 static int fence(struct tmbm_win *win, int assert)
 {
@@ -43,8 +44,8 @@ static int fence(struct tmbm_win *win, int assert)
         return MPI_ERR_RMA_SYNC;
     rc = tmbm_barrier(win);
     atomic_store_explicit(&win->epochs.access,
-                          assert & MPI_MODE_NOSUCCEED ? TMBM_ACCESS_NONE
-                                                      : TMBM_ACCESS_FENCE,
+                          assert &MPI_MODE_NOSUCCEED ? TMBM_ACCESS_NONE
+                                                     : TMBM_ACCESS_FENCE,
                           memory_order_relaxed);
     return rc;
 }

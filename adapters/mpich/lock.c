@@ -65,9 +65,9 @@ static int release(struct tmbm_win *win, int rank, int hold)
 {
     if (hold == TMBM_HELD_NOCHECK)
         return MPI_SUCCESS;
-    return tmbm_class(tmbi_adapter_unlock(
-        win->control, rank,
-        hold == TMBM_HELD_EXCLUSIVE ? TMB_LOCK_EXCLUSIVE : TMB_LOCK_SHARED));
+    return tmbm_class(tmbi_adapter_unlock(win->control, rank,
+                                          hold == TMBM_HELD_EXCLUSIVE ? TMB_LOCK_EXCLUSIVE
+                                                                      : TMB_LOCK_SHARED));
 }
 
 static int unlock(struct tmbm_win *win, int rank)
@@ -97,11 +97,10 @@ static int lock_all(struct tmbm_win *win, int assert)
         return MPI_ERR_ASSERT;
     if (access != TMBM_ACCESS_NONE && access != TMBM_ACCESS_FENCE)
         return MPI_ERR_RMA_SYNC;
-    win->epochs.lock_all_nocheck = assert & MPI_MODE_NOCHECK;
+    win->epochs.lock_all_nocheck = assert &MPI_MODE_NOCHECK;
     for (int i = 0; !win->epochs.lock_all_nocheck && i < win->size && rc == MPI_SUCCESS;
          i++)
-        rc = tmbm_class(
-            tmbi_adapter_lock(win->control, i, TMB_LOCK_SHARED, TMB_FOREVER));
+        rc = tmbm_class(tmbi_adapter_lock(win->control, i, TMB_LOCK_SHARED, TMB_FOREVER));
     if (rc == MPI_SUCCESS)
         access_set(win, TMBM_ACCESS_LOCK_ALL);
     return rc;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Post, start, complete, wait. An origin counts, for each target, the exposure epochs that
- * it opened to it, and a target, for each origin, the access epochs that it completed: a
- * pair of counters per two ranks, changed by signals, so that whoever waits sleeps.
+ * Post, start, complete, wait. An origin counts, for each target, the exposure epochs
+ * that it opened to it, and a target, for each origin, the access epochs that it
+ * completed: a pair of counters per two ranks, changed by signals, so that whoever waits
+ * sleeps.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -24,12 +25,13 @@ static uint64_t completed_offset(int rank)
 
 static int signal_pair(struct tmbm_win *win, int rank, uint64_t offset)
 {
-    return tmbm_class(tmb_put_signal(win->control, rank, 0, NULL, 0, offset,
-                                     TMB_SIGNAL_ADD, 1));
+    return tmbm_class(
+        tmb_put_signal(win->control, rank, 0, NULL, 0, offset, TMB_SIGNAL_ADD, 1));
 }
 
 /* The group's ranks in the window, the caller's; NULL for an empty group. */
-static int group_ranks(const struct tmbm_win *win, MPI_Group group, int **ranks, int *count)
+static int group_ranks(const struct tmbm_win *win, MPI_Group group, int **ranks,
+                       int *count)
 {
     int rc = PMPI_Group_size(group, count), *from;
     MPI_Group all;
@@ -75,7 +77,7 @@ static int post(struct tmbm_win *win, MPI_Group group, int assert)
     /* NOCHECK: the origins say it, too, and don't look. */
     for (int i = 0; i < count && rc == MPI_SUCCESS; i++) {
         epochs->completed[epochs->posted[i]]++;
-        if (!(assert & MPI_MODE_NOCHECK))
+        if (!(assert &MPI_MODE_NOCHECK))
             rc = signal_pair(win, epochs->posted[i], posted_offset(win->rank));
     }
     return rc;
@@ -124,7 +126,7 @@ static int start(struct tmbm_win *win, MPI_Group group, int assert)
     for (int i = 0; i < epochs->started_count && rc == MPI_SUCCESS; i++) {
         int rank = epochs->started[i];
 
-        if (!(assert & MPI_MODE_NOCHECK))
+        if (!(assert &MPI_MODE_NOCHECK))
             rc = tmbm_class(tmb_wait(win->control, posted_offset(rank), TMB_GE,
                                      ++epochs->opened[rank], TMB_FOREVER, NULL));
         atomic_store_explicit(&win->targets[rank].hold, TMBM_STARTED,
