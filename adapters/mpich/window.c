@@ -2,6 +2,7 @@
 /* Making and freeing windows. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "adapter.h"
 
@@ -12,6 +13,14 @@ struct making {
     MPI_Aint bytes;
     int unit;
     MPI_Info info;
+    bool adjacent; /* parts lie one behind the other, in rank 0's memory */
+};
+
+/* What a member says of its part. Exchanged, hence fixed-width. */
+struct saying {
+    int64_t bytes;
+    int32_t unit;
+    int32_t reserved;
 };
 
 /* ---- the two windows of Tombolo's ---- */
@@ -30,20 +39,33 @@ static int control_make(struct tmbm_win *win)
     return rc;
 }
 
-static int memory_make(struct tmbm_win *win, struct making *making)
+/* The parts of a shared window lie one behind the other, in rank 0's. */
+static size_t part_bytes(const struct tmbm_win *win, const struct making *making,
+                         const struct saying *sayings)
 {
-    size_t bytes = (size_t)making->bytes;
-    int rc;
+    int64_t all = 0;
+
+    if (!making->adjacent)
+        return (size_t)making->bytes;
+    for (int i = 0; win->rank == 0 && i < win->size; i++)
+        all += sayings[i].bytes;
+    return (size_t)all;
+}
+
+static int memory_make(struct tmbm_win *win, const struct making *making,
+                       const struct saying *sayings)
+{
+    tmb_team *team = win->group->team;
 
     switch (making->flavor) {
-    case MPI_WIN_FLAVOR_CREATE:
-        return tmb_win_create(win->group->team, making->base, bytes, TMBM_CREATE_FLAGS,
-                              &win->memory);
     case MPI_WIN_FLAVOR_DYNAMIC:
         return 0;
+    case MPI_WIN_FLAVOR_CREATE:
+        return tmb_win_create(team, making->base, (size_t)making->bytes,
+                              TMBM_CREATE_FLAGS, &win->memory);
     default:
-        rc = tmb_win_alloc(win->group->team, bytes, TMB_WIN_UNINIT, &win->memory);
-        return rc ? rc : tmb_win_ptr(win->memory, win->rank, &making->base);
+        return tmb_win_alloc(team, part_bytes(win, making, sayings), TMB_WIN_UNINIT,
+                             &win->memory);
     }
 }
 
@@ -57,36 +79,46 @@ static void parts_free(struct tmbm_win *win)
 
 /* ---- reaching the members ---- */
 
-static void target_set(struct tmbm_win *win, int rank, int unit)
+static void *mapping(tmb_win *win, int rank)
 {
-    struct tmbm_target *target = &win->targets[rank];
     void *at = NULL;
-    size_t bytes = 0;
 
-    *target = (struct tmbm_target){.unit = (uint64_t)unit, .part = rank};
-    if (tmb_win_ptr(win->control, rank, &at) == 0)
-        target->control = at;
-    if (!win->memory)
-        return;
-    tmb_win_size(win->memory, rank, &bytes);
-    target->bytes = bytes;
-    at = NULL;
-    if (tmb_win_ptr(win->memory, rank, &at) == 0)
-        target->base = at;
+    return win && tmb_win_ptr(win, rank, &at) == 0 ? at : NULL;
 }
 
-static int targets_set(struct tmbm_win *win)
+static void targets_set(struct tmbm_win *win, const struct making *making,
+                        const struct saying *sayings)
 {
-    int32_t *units = malloc((size_t)win->size * sizeof *units), mine = win->unit;
+    uint64_t shift = 0;
+
+    for (int i = 0; i < win->size; i++) {
+        struct tmbm_target *target = &win->targets[i];
+        uint8_t *base;
+
+        target->unit = (uint64_t)sayings[i].unit;
+        target->bytes = (uint64_t)sayings[i].bytes;
+        target->part = making->adjacent ? 0 : i;
+        target->shift = making->adjacent ? shift : 0;
+        target->control = mapping(win->control, i);
+        base = mapping(win->memory, target->part);
+        target->base = base ? base + target->shift : NULL;
+        shift += target->bytes;
+    }
+    if (making->flavor != MPI_WIN_FLAVOR_CREATE)
+        win->base = win->targets[win->rank].base;
+}
+
+/* Whether all members have all of a shared window mapped. */
+static int shared_check(const struct tmbm_win *win)
+{
+    int32_t mine = 1, all = 0;
     int rc;
 
-    if (!units)
-        return -ENOMEM;
-    rc = tmb_allgather(win->group->team, &mine, units, sizeof mine, TMB_FOREVER);
-    for (int i = 0; i < win->size && rc == 0; i++)
-        target_set(win, i, units[i]);
-    free(units);
-    return rc;
+    for (int i = 0; i < win->size; i++)
+        mine &= win->targets[i].base || !win->targets[i].bytes;
+    rc =
+        tmb_allreduce(win->group->team, &mine, &all, 1, TMB_I32, TMB_OP_MIN, TMB_FOREVER);
+    return rc ? rc : all ? 0 : -EOPNOTSUPP;
 }
 
 /* ---- the window ---- */
@@ -112,6 +144,7 @@ static struct tmbm_win *win_new(struct tmbm_group *group, const struct making *m
     win->group = group;
     win->size = group->size;
     win->rank = group->rank;
+    win->base = making->base;
     win->bytes = making->bytes;
     win->unit = making->unit;
     win->flavor = making->flavor;
@@ -127,19 +160,36 @@ static struct tmbm_win *win_new(struct tmbm_group *group, const struct making *m
     return NULL;
 }
 
-/* A member that has no memory left is one more that fails to make the first window. */
-static int parts_make(struct tmbm_win *win, struct making *making)
+static int parts_make(struct tmbm_win *win, const struct making *making,
+                      const struct saying *sayings)
 {
     int rc = control_make(win);
 
     if (rc == 0)
-        rc = memory_make(win, making);
+        rc = memory_make(win, making, sayings);
     if (rc == 0)
-        rc = targets_set(win);
+        targets_set(win, making, sayings);
+    if (rc == 0 && making->flavor == MPI_WIN_FLAVOR_SHARED)
+        rc = shared_check(win);
     if (rc)
         parts_free(win);
-    win->base = making->base;
-    return tmbm_class(rc);
+    return rc;
+}
+
+/* -EOPNOTSUPP: a shared window whose members don't all share a region. */
+static int members_ask(struct tmbm_win *win, const struct making *making)
+{
+    struct saying *sayings = malloc((size_t)win->size * sizeof *sayings);
+    struct saying mine = {.bytes = making->bytes, .unit = making->unit};
+    int rc;
+
+    if (!sayings)
+        return -ENOMEM;
+    rc = tmb_allgather(win->group->team, &mine, sayings, sizeof mine, TMB_FOREVER);
+    if (rc == 0)
+        rc = parts_make(win, making, sayings);
+    free(sayings);
+    return rc;
 }
 
 static int shell_take(struct tmbm_win *win, MPI_Comm comm, MPI_Info info)
@@ -160,9 +210,11 @@ static int win_make(struct tmbm_group *group, MPI_Comm comm, struct making *maki
 
     if (!win)
         return MPI_ERR_NO_MEM;
-    rc = parts_make(win, making);
-    if (rc != MPI_SUCCESS)
-        goto release;
+    rc = members_ask(win, making);
+    if (rc) {
+        win_release(win);
+        return rc == -EOPNOTSUPP ? MPI_ERR_RMA_SHARED : tmbm_class(rc);
+    }
     rc = shell_take(win, comm, making->info);
     if (rc == MPI_SUCCESS)
         rc = tmbm_table_add(win);
@@ -170,11 +222,11 @@ static int win_make(struct tmbm_group *group, MPI_Comm comm, struct making *maki
         goto free_parts;
     tmbi_adapter_data_set(win->control, win); /* from now on our agent serves it */
     *handle = win->handle;
+    making->base = win->base;
     return MPI_SUCCESS;
 
 free_parts:
     parts_free(win);
-release:
     win_release(win);
     return rc;
 }
@@ -213,7 +265,10 @@ static int make(enum tmbm_call call, MPI_Comm comm, struct making *making,
         return rc;
     if (group)
         tmbm_group_put(group);
-    PMPI_Comm_call_errhandler(comm, rc);
+    if (rc == MPI_ERR_RMA_SHARED)
+        *served = false;
+    else
+        PMPI_Comm_call_errhandler(comm, rc);
     return rc;
 }
 
@@ -222,7 +277,7 @@ static int make(enum tmbm_call call, MPI_Comm comm, struct making *making,
 TMBM_API int MPI_Win_create(void *base, MPI_Aint bytes, int unit, MPI_Info info,
                             MPI_Comm comm, MPI_Win *win)
 {
-    struct making making = {MPI_WIN_FLAVOR_CREATE, base, bytes, unit, info};
+    struct making making = {MPI_WIN_FLAVOR_CREATE, base, bytes, unit, info, false};
     bool served;
     int rc = make(TMBM_Win_create, comm, &making, win, &served);
 
@@ -232,7 +287,7 @@ TMBM_API int MPI_Win_create(void *base, MPI_Aint bytes, int unit, MPI_Info info,
 TMBM_API int MPI_Win_create_c(void *base, MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
                               MPI_Comm comm, MPI_Win *win)
 {
-    struct making making = {MPI_WIN_FLAVOR_CREATE, base, bytes, unit, info};
+    struct making making = {MPI_WIN_FLAVOR_CREATE, base, bytes, (int)unit, info, false};
     bool served;
     int rc = make(TMBM_Win_create, comm, &making, win, &served);
 
@@ -247,7 +302,7 @@ static void base_give(const struct making *making, void *base)
 TMBM_API int MPI_Win_allocate(MPI_Aint bytes, int unit, MPI_Info info, MPI_Comm comm,
                               void *base, MPI_Win *win)
 {
-    struct making making = {MPI_WIN_FLAVOR_ALLOCATE, NULL, bytes, unit, info};
+    struct making making = {MPI_WIN_FLAVOR_ALLOCATE, NULL, bytes, unit, info, false};
     bool served;
     int rc = make(TMBM_Win_allocate, comm, &making, win, &served);
 
@@ -260,7 +315,7 @@ TMBM_API int MPI_Win_allocate(MPI_Aint bytes, int unit, MPI_Info info, MPI_Comm 
 TMBM_API int MPI_Win_allocate_c(MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
                                 MPI_Comm comm, void *base, MPI_Win *win)
 {
-    struct making making = {MPI_WIN_FLAVOR_ALLOCATE, NULL, bytes, unit, info};
+    struct making making = {MPI_WIN_FLAVOR_ALLOCATE, NULL, bytes, unit, info, false};
     bool served;
     int rc = make(TMBM_Win_allocate, comm, &making, win, &served);
 
@@ -272,19 +327,100 @@ TMBM_API int MPI_Win_allocate_c(MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
 
 TMBM_API int MPI_Win_create_dynamic(MPI_Info info, MPI_Comm comm, MPI_Win *win)
 {
-    struct making making = {MPI_WIN_FLAVOR_DYNAMIC, MPI_BOTTOM, 0, 1, info};
+    struct making making = {MPI_WIN_FLAVOR_DYNAMIC, MPI_BOTTOM, 0, 1, info, false};
     bool served;
     int rc = make(TMBM_Win_create_dynamic, comm, &making, win, &served);
 
     return served ? rc : PMPI_Win_create_dynamic(info, comm, win);
 }
 
-/* Windows in memory that one node's ranks share are MPICH's: they are mapped anyway. */
+static bool info_says(MPI_Info info, const char *key)
+{
+    char value[8] = "";
+    int found = 0;
+
+    if (info != MPI_INFO_NULL)
+        PMPI_Info_get(info, key, sizeof value - 1, value, &found);
+    return found && !strcmp(value, "true");
+}
+
+static int allocate_shared(MPI_Aint bytes, int unit, MPI_Info info, MPI_Comm comm,
+                           void *base, MPI_Win *win, bool *served)
+{
+    struct making making = {MPI_WIN_FLAVOR_SHARED,
+                            NULL,
+                            bytes,
+                            unit,
+                            info,
+                            !info_says(info, "alloc_shared_noncontig")};
+    int rc = make(TMBM_Win_allocate_shared, comm, &making, win, served);
+
+    if (*served)
+        base_give(&making, base);
+    return rc;
+}
+
+/* Ranks of one node that share no region: MPICH has memory for them. */
 TMBM_API int MPI_Win_allocate_shared(MPI_Aint bytes, int unit, MPI_Info info,
                                      MPI_Comm comm, void *base, MPI_Win *win)
 {
-    tmbm_note(TMBM_Win_allocate_shared, TMBM_MPICH, (uint64_t)bytes);
-    return PMPI_Win_allocate_shared(bytes, unit, info, comm, base, win);
+    bool served;
+    int rc = allocate_shared(bytes, unit, info, comm, base, win, &served);
+
+    return served ? rc : PMPI_Win_allocate_shared(bytes, unit, info, comm, base, win);
+}
+
+TMBM_API int MPI_Win_allocate_shared_c(MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
+                                       MPI_Comm comm, void *base, MPI_Win *win)
+{
+    bool served;
+    int rc = allocate_shared(bytes, (int)unit, info, comm, base, win, &served);
+
+    return served ? rc : PMPI_Win_allocate_shared_c(bytes, unit, info, comm, base, win);
+}
+
+/* MPI_PROC_NULL: the first part that has memory. */
+static int shared_query(const struct tmbm_win *win, int rank, MPI_Aint *bytes,
+                        MPI_Aint *unit, void *base)
+{
+    const struct tmbm_target *target;
+
+    if (win->flavor != MPI_WIN_FLAVOR_SHARED)
+        return MPI_ERR_RMA_FLAVOR;
+    if (rank == MPI_PROC_NULL)
+        for (rank = 0; rank < win->size - 1 && !win->targets[rank].bytes; rank++)
+            ;
+    if ((unsigned)rank >= (unsigned)win->size)
+        return MPI_ERR_RANK;
+    target = &win->targets[rank];
+    *bytes = (MPI_Aint)target->bytes;
+    *unit = (MPI_Aint)target->unit;
+    *(void **)base = target->base;
+    return MPI_SUCCESS;
+}
+
+TMBM_API int MPI_Win_shared_query(MPI_Win handle, int rank, MPI_Aint *bytes, int *unit,
+                                  void *base)
+{
+    struct tmbm_win *win = tmbm_win_find(handle);
+    MPI_Aint wide = 0;
+    int rc;
+
+    if (!win)
+        return PMPI_Win_shared_query(handle, rank, bytes, unit, base);
+    rc = shared_query(win, rank, bytes, &wide, base);
+    *unit = (int)wide;
+    return tmbm_end(win, rc);
+}
+
+TMBM_API int MPI_Win_shared_query_c(MPI_Win handle, int rank, MPI_Aint *bytes,
+                                    MPI_Aint *unit, void *base)
+{
+    struct tmbm_win *win = tmbm_win_find(handle);
+
+    if (!win)
+        return PMPI_Win_shared_query_c(handle, rank, bytes, unit, base);
+    return tmbm_end(win, shared_query(win, rank, bytes, unit, base));
 }
 
 static int win_free(struct tmbm_win *win)
