@@ -191,6 +191,23 @@ int tmbm_shell_get(struct tmbm_group *group, MPI_Comm comm, MPI_Win *handle);
 /* marked: it is not as MPICH makes it any more. */
 void tmbm_shell_put(struct tmbm_group *group, MPI_Win handle, bool marked);
 
+/* ---- window.c ---- */
+
+/* What a window is made of. */
+struct tmbm_making {
+    int flavor;
+    void *base;
+    MPI_Aint bytes;
+    int unit;
+    MPI_Info info;
+    bool adjacent; /* parts lie one behind the other, in rank 0's memory */
+};
+
+/* Make one; what its memory's base is comes back in *making. *served false: it is MPICH's
+ * to make. Collective over comm, whose error handler has been called on failure. */
+int tmbm_window_make(enum tmbm_call call, MPI_Comm comm, struct tmbm_making *making,
+                     MPI_Win *handle, bool *served);
+
 /* ---- access.c: what a call says, checked ---- */
 
 /* A typed buffer, or the shape of one. */

@@ -15,7 +15,7 @@ libtombolo_mpich_la_LDFLAGS = -version-info $(TOMBOLO_LT_VERSION) -Wl,--no-undef
 libtombolo_mpich_la_SOURCES = \
 	adapters/mpich/adapter.h adapters/mpich/report.h adapters/mpich/table.c \
 	adapters/mpich/error.c adapters/mpich/group.c adapters/mpich/access.c \
-	adapters/mpich/window.c adapters/mpich/dynamic.c adapters/mpich/attribute.c \
+	adapters/mpich/window.c adapters/mpich/shared.c adapters/mpich/dynamic.c adapters/mpich/attribute.c \
 	adapters/mpich/communication.c adapters/mpich/request.c \
 	adapters/mpich/accumulate.c adapters/mpich/stripe.c adapters/mpich/update.c \
 	adapters/mpich/walk.c adapters/mpich/remote.c \

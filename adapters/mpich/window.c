@@ -6,16 +6,6 @@
 
 #include "adapter.h"
 
-/* What a window is made of. */
-struct making {
-    int flavor;
-    void *base;
-    MPI_Aint bytes;
-    int unit;
-    MPI_Info info;
-    bool adjacent; /* parts lie one behind the other, in rank 0's memory */
-};
-
 /* What a member says of its part. Exchanged, hence fixed-width. */
 struct saying {
     int64_t bytes;
@@ -40,7 +30,7 @@ static int control_make(struct tmbm_win *win)
 }
 
 /* The parts of a shared window lie one behind the other, in rank 0's. */
-static size_t part_bytes(const struct tmbm_win *win, const struct making *making,
+static size_t part_bytes(const struct tmbm_win *win, const struct tmbm_making *making,
                          const struct saying *sayings)
 {
     int64_t all = 0;
@@ -52,7 +42,7 @@ static size_t part_bytes(const struct tmbm_win *win, const struct making *making
     return (size_t)all;
 }
 
-static int memory_make(struct tmbm_win *win, const struct making *making,
+static int memory_make(struct tmbm_win *win, const struct tmbm_making *making,
                        const struct saying *sayings)
 {
     tmb_team *team = win->group->team;
@@ -86,7 +76,7 @@ static void *mapping(tmb_win *win, int rank)
     return win && tmb_win_ptr(win, rank, &at) == 0 ? at : NULL;
 }
 
-static void targets_set(struct tmbm_win *win, const struct making *making,
+static void targets_set(struct tmbm_win *win, const struct tmbm_making *making,
                         const struct saying *sayings)
 {
     uint64_t shift = 0;
@@ -134,7 +124,8 @@ static void win_release(struct tmbm_win *win)
     free(win);
 }
 
-static struct tmbm_win *win_new(struct tmbm_group *group, const struct making *making)
+static struct tmbm_win *win_new(struct tmbm_group *group,
+                                const struct tmbm_making *making)
 {
     struct tmbm_win *win = calloc(1, sizeof *win);
     size_t size = (size_t)group->size;
@@ -160,7 +151,7 @@ static struct tmbm_win *win_new(struct tmbm_group *group, const struct making *m
     return NULL;
 }
 
-static int parts_make(struct tmbm_win *win, const struct making *making,
+static int parts_make(struct tmbm_win *win, const struct tmbm_making *making,
                       const struct saying *sayings)
 {
     int rc = control_make(win);
@@ -177,7 +168,7 @@ static int parts_make(struct tmbm_win *win, const struct making *making,
 }
 
 /* -EOPNOTSUPP: a shared window whose members don't all share a region. */
-static int members_ask(struct tmbm_win *win, const struct making *making)
+static int members_ask(struct tmbm_win *win, const struct tmbm_making *making)
 {
     struct saying *sayings = malloc((size_t)win->size * sizeof *sayings);
     struct saying mine = {.bytes = making->bytes, .unit = making->unit};
@@ -202,7 +193,7 @@ static int shell_take(struct tmbm_win *win, MPI_Comm comm, MPI_Info info)
     return PMPI_Win_set_info(win->handle, info);
 }
 
-static int win_make(struct tmbm_group *group, MPI_Comm comm, struct making *making,
+static int win_make(struct tmbm_group *group, MPI_Comm comm, struct tmbm_making *making,
                     MPI_Win *handle)
 {
     struct tmbm_win *win = win_new(group, making);
@@ -232,7 +223,7 @@ free_parts:
 }
 
 /* What MPICH would say of the arguments before it asks the others. */
-static int making_check(const struct making *making)
+static int making_check(const struct tmbm_making *making)
 {
     if (making->bytes < 0)
         return MPI_ERR_SIZE;
@@ -243,9 +234,8 @@ static int making_check(const struct making *making)
     return MPI_SUCCESS;
 }
 
-/* *served false: the communicator's windows are MPICH's. */
-static int make(enum tmbm_call call, MPI_Comm comm, struct making *making,
-                MPI_Win *handle, bool *served)
+int tmbm_window_make(enum tmbm_call call, MPI_Comm comm, struct tmbm_making *making,
+                     MPI_Win *handle, bool *served)
 {
     struct tmbm_group *group = NULL;
     int rc = MPI_SUCCESS;
@@ -277,9 +267,9 @@ static int make(enum tmbm_call call, MPI_Comm comm, struct making *making,
 TMBM_API int MPI_Win_create(void *base, MPI_Aint bytes, int unit, MPI_Info info,
                             MPI_Comm comm, MPI_Win *win)
 {
-    struct making making = {MPI_WIN_FLAVOR_CREATE, base, bytes, unit, info, false};
+    struct tmbm_making making = {MPI_WIN_FLAVOR_CREATE, base, bytes, unit, info, false};
     bool served;
-    int rc = make(TMBM_Win_create, comm, &making, win, &served);
+    int rc = tmbm_window_make(TMBM_Win_create, comm, &making, win, &served);
 
     return served ? rc : PMPI_Win_create(base, bytes, unit, info, comm, win);
 }
@@ -287,14 +277,15 @@ TMBM_API int MPI_Win_create(void *base, MPI_Aint bytes, int unit, MPI_Info info,
 TMBM_API int MPI_Win_create_c(void *base, MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
                               MPI_Comm comm, MPI_Win *win)
 {
-    struct making making = {MPI_WIN_FLAVOR_CREATE, base, bytes, (int)unit, info, false};
+    struct tmbm_making making = {
+        MPI_WIN_FLAVOR_CREATE, base, bytes, (int)unit, info, false};
     bool served;
-    int rc = make(TMBM_Win_create, comm, &making, win, &served);
+    int rc = tmbm_window_make(TMBM_Win_create, comm, &making, win, &served);
 
     return served ? rc : PMPI_Win_create_c(base, bytes, unit, info, comm, win);
 }
 
-static void base_give(const struct making *making, void *base)
+static void base_give(const struct tmbm_making *making, void *base)
 {
     *(void **)base = making->base;
 }
@@ -302,9 +293,9 @@ static void base_give(const struct making *making, void *base)
 TMBM_API int MPI_Win_allocate(MPI_Aint bytes, int unit, MPI_Info info, MPI_Comm comm,
                               void *base, MPI_Win *win)
 {
-    struct making making = {MPI_WIN_FLAVOR_ALLOCATE, NULL, bytes, unit, info, false};
+    struct tmbm_making making = {MPI_WIN_FLAVOR_ALLOCATE, NULL, bytes, unit, info, false};
     bool served;
-    int rc = make(TMBM_Win_allocate, comm, &making, win, &served);
+    int rc = tmbm_window_make(TMBM_Win_allocate, comm, &making, win, &served);
 
     if (!served)
         return PMPI_Win_allocate(bytes, unit, info, comm, base, win);
@@ -315,9 +306,9 @@ TMBM_API int MPI_Win_allocate(MPI_Aint bytes, int unit, MPI_Info info, MPI_Comm 
 TMBM_API int MPI_Win_allocate_c(MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
                                 MPI_Comm comm, void *base, MPI_Win *win)
 {
-    struct making making = {MPI_WIN_FLAVOR_ALLOCATE, NULL, bytes, unit, info, false};
+    struct tmbm_making making = {MPI_WIN_FLAVOR_ALLOCATE, NULL, bytes, unit, info, false};
     bool served;
-    int rc = make(TMBM_Win_allocate, comm, &making, win, &served);
+    int rc = tmbm_window_make(TMBM_Win_allocate, comm, &making, win, &served);
 
     if (!served)
         return PMPI_Win_allocate_c(bytes, unit, info, comm, base, win);
@@ -327,100 +318,11 @@ TMBM_API int MPI_Win_allocate_c(MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
 
 TMBM_API int MPI_Win_create_dynamic(MPI_Info info, MPI_Comm comm, MPI_Win *win)
 {
-    struct making making = {MPI_WIN_FLAVOR_DYNAMIC, MPI_BOTTOM, 0, 1, info, false};
+    struct tmbm_making making = {MPI_WIN_FLAVOR_DYNAMIC, MPI_BOTTOM, 0, 1, info, false};
     bool served;
-    int rc = make(TMBM_Win_create_dynamic, comm, &making, win, &served);
+    int rc = tmbm_window_make(TMBM_Win_create_dynamic, comm, &making, win, &served);
 
     return served ? rc : PMPI_Win_create_dynamic(info, comm, win);
-}
-
-static bool info_says(MPI_Info info, const char *key)
-{
-    char value[8] = "";
-    int found = 0;
-
-    if (info != MPI_INFO_NULL)
-        PMPI_Info_get(info, key, sizeof value - 1, value, &found);
-    return found && !strcmp(value, "true");
-}
-
-static int allocate_shared(MPI_Aint bytes, int unit, MPI_Info info, MPI_Comm comm,
-                           void *base, MPI_Win *win, bool *served)
-{
-    struct making making = {MPI_WIN_FLAVOR_SHARED,
-                            NULL,
-                            bytes,
-                            unit,
-                            info,
-                            !info_says(info, "alloc_shared_noncontig")};
-    int rc = make(TMBM_Win_allocate_shared, comm, &making, win, served);
-
-    if (*served)
-        base_give(&making, base);
-    return rc;
-}
-
-/* Ranks of one node that share no region: MPICH has memory for them. */
-TMBM_API int MPI_Win_allocate_shared(MPI_Aint bytes, int unit, MPI_Info info,
-                                     MPI_Comm comm, void *base, MPI_Win *win)
-{
-    bool served;
-    int rc = allocate_shared(bytes, unit, info, comm, base, win, &served);
-
-    return served ? rc : PMPI_Win_allocate_shared(bytes, unit, info, comm, base, win);
-}
-
-TMBM_API int MPI_Win_allocate_shared_c(MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
-                                       MPI_Comm comm, void *base, MPI_Win *win)
-{
-    bool served;
-    int rc = allocate_shared(bytes, (int)unit, info, comm, base, win, &served);
-
-    return served ? rc : PMPI_Win_allocate_shared_c(bytes, unit, info, comm, base, win);
-}
-
-/* MPI_PROC_NULL: the first part that has memory. */
-static int shared_query(const struct tmbm_win *win, int rank, MPI_Aint *bytes,
-                        MPI_Aint *unit, void *base)
-{
-    const struct tmbm_target *target;
-
-    if (win->flavor != MPI_WIN_FLAVOR_SHARED)
-        return MPI_ERR_RMA_FLAVOR;
-    if (rank == MPI_PROC_NULL)
-        for (rank = 0; rank < win->size - 1 && !win->targets[rank].bytes; rank++)
-            ;
-    if ((unsigned)rank >= (unsigned)win->size)
-        return MPI_ERR_RANK;
-    target = &win->targets[rank];
-    *bytes = (MPI_Aint)target->bytes;
-    *unit = (MPI_Aint)target->unit;
-    *(void **)base = target->base;
-    return MPI_SUCCESS;
-}
-
-TMBM_API int MPI_Win_shared_query(MPI_Win handle, int rank, MPI_Aint *bytes, int *unit,
-                                  void *base)
-{
-    struct tmbm_win *win = tmbm_win_find(handle);
-    MPI_Aint wide = 0;
-    int rc;
-
-    if (!win)
-        return PMPI_Win_shared_query(handle, rank, bytes, unit, base);
-    rc = shared_query(win, rank, bytes, &wide, base);
-    *unit = (int)wide;
-    return tmbm_end(win, rc);
-}
-
-TMBM_API int MPI_Win_shared_query_c(MPI_Win handle, int rank, MPI_Aint *bytes,
-                                    MPI_Aint *unit, void *base)
-{
-    struct tmbm_win *win = tmbm_win_find(handle);
-
-    if (!win)
-        return PMPI_Win_shared_query_c(handle, rank, bytes, unit, base);
-    return tmbm_end(win, shared_query(win, rank, bytes, unit, base));
 }
 
 static int win_free(struct tmbm_win *win)
