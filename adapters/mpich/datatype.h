@@ -25,11 +25,11 @@ struct tmbm_run {
 _Static_assert(sizeof(struct tmbm_run) == 32, "a run travels to targets as it is");
 
 struct tmbm_type {
-    uint64_t size;    /* bytes of data */
-    int64_t extent;   /* from one to the next */
-    int64_t low;      /* true lower bound: of the data, relative to the buffer */
-    int64_t high;     /* true upper bound: behind the last byte */
-    bool contiguous;  /* data is [0, size), and extent == size */
+    uint64_t size;   /* bytes of data */
+    int64_t extent;  /* from one to the next */
+    int64_t low;     /* true lower bound: of the data, relative to the buffer */
+    int64_t high;    /* true upper bound: behind the last byte */
+    bool contiguous; /* data is [0, size), and extent == size */
     bool committed;
     enum tmbm_element element; /* what all of it is made of, or TMBM_MIXED */
     size_t runs;
