@@ -163,6 +163,8 @@ int tmbi_request_execute(struct tmbi_request *request, const void *in, size_t in
         rc = execute_atomic(win->mem, request, in, in_bytes, out, out_bytes);
     else if (request->kind == TMBI_REQUEST_LOCK)
         rc = tmbi_lock_request_execute(win, request);
+    else if (request->kind == TMBI_REQUEST_ADAPTER)
+        rc = tmbi_adapter_request_execute(win, request, in, in_bytes, out, out_bytes);
     else
         rc = request_bad(request, "no such kind");
     tmbi_window_unlock_table();

@@ -49,7 +49,8 @@ struct tmb_win {
     bool created;                                /* on the caller's memory */
     atomic_bool attached; /* peers are set; release, and the agent's acquire */
     bool abandoned; /* the application has no handle, but peers may reach its memory */
-    int held;       /* locks that are held or being acquired */
+    void *_Atomic data; /* an adapter's; release, and the agent's acquire */
+    int held;           /* locks that are held or being acquired */
     pthread_mutex_t mutex;
     pthread_cond_t released;
 };
@@ -99,6 +100,18 @@ int tmbi_lock_call_acquire(struct tmb_win *win, int rank, enum tmb_lock_mode mod
                            int64_t deadline, bool test);
 /* A peer's request for our lock, by the agent. -EAGAIN: the window is not made yet. */
 int tmbi_lock_request_execute(struct tmb_win *win, struct tmbi_request *request);
+
+/* A peer's call of the adapter's handler. -EAGAIN: our adapter has not made its window of
+ * this one yet. (adapter.c) */
+int tmbi_adapter_request_execute(struct tmb_win *win, const struct tmbi_request *request,
+                                 const void *in, size_t in_bytes, void *out,
+                                 size_t out_bytes);
+
+/* Have a member's agent, or for our own part this thread, execute a request. While the
+ * answer is -EAGAIN, for a member may be late in making the window, it is asked again,
+ * until TMB_OP_TIMEOUT. (call.c) */
+int tmbi_window_call(struct tmb_win *win, int rank, struct tmbi_request *request,
+                     const void *in, size_t in_bytes, void *out, size_t out_bytes);
 
 /* Store a 64-bit word atomically after what was put before, and wake its owner. */
 int tmbi_peer_signal(struct tmbi_peer *peer, uint64_t offset, enum tmb_signal_op op,
@@ -160,6 +173,13 @@ static inline int tmbi_window_target(struct tmb_win *win, const char *call, int 
     if (tmbi_unlikely(offset > (*peer)->bytes || bytes > (*peer)->bytes - offset))
         return tmbi_range_bad(win, call, rank, offset, bytes);
     return 0;
+}
+
+/* Whether a member, as a request names it, is the rank that the request came from. */
+static inline bool tmbi_window_member_is(const struct tmb_win *win, uint64_t member,
+                                         uint32_t origin)
+{
+    return member < (uint64_t)win->size && win->peers[member].rank == (int)origin;
 }
 
 /* Whether an offset into a part is aligned in its owner's memory. */
