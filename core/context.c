@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "block.h"
 #include "clock.h"
 #include "copy.h"
 #include "log.h"
@@ -108,6 +109,7 @@ int tmb_finalize(void)
         return -ENOTCONN;
     tmbi_agent_stop();
     tmbi_windows_release_all();
+    tmbi_blocks_release_all();
     tmbi_teams_release_all();
     tmbi_wake_stop();
     tmbi_endpoints_close(true);
