@@ -9,6 +9,7 @@
 
 #include "adapter.h"
 #include "agent.h"
+#include "block.h"
 #include "clock.h"
 #include "copy.h"
 #include "log.h"
@@ -115,6 +116,7 @@ int tmb_finalize(void)
         return -ENOTCONN;
     tmbi_agent_stop();
     tmbi_windows_release_all();
+    tmbi_blocks_release_all();
     tmbi_teams_release_all();
     tmbi_wake_stop();
     tmbi_endpoints_close(true);
