@@ -310,7 +310,7 @@ void tmbm_update_piece(struct tmbm_control *control, uint8_t *base,
 void tmbm_swap(struct tmbm_control *control, uint8_t *base, bool sole, uint64_t offset,
                const void *operand, const void *compare, void *result, size_t bytes);
 
-/* ---- walk.c: a typed buffer in pieces that suit others' ---- */
+/* ---- pieces.c: a typed buffer in pieces that suit others' ---- */
 
 struct tmbm_walk {
     struct tmbm_cursor cursor;
