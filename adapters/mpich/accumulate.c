@@ -55,9 +55,9 @@ static void update_walk(const struct tmbm_place *place, const struct accumulate 
     struct tmbm_walk from = {0}, old = {0};
 
     if (a->has_operand)
-        from = tmbm_walk_make(&a->operand, a->operand.buffer, a->update.element);
+        from = tmbm_walk_make(&a->operand, a->operand.buffer, true);
     if (a->has_result)
-        old = tmbm_walk_make(&a->result, a->result.buffer, a->update.element);
+        old = tmbm_walk_make(&a->result, a->result.buffer, true);
     while (tmbm_walk_more(&to)) {
         uint64_t bytes = to.left;
 
@@ -171,7 +171,7 @@ static int fetch_and_op(struct tmbm_win *win, const void *origin, void *result,
 static bool swaps(enum tmbm_element element)
 {
     return (element >= TMBM_BYTE && element <= TMBM_UINT64) ||
-           (element >= TMBM_BOOL && element <= TMBM_LOGICAL64);
+           (element >= TMBM_BOOL && element <= TMBM_LOGICAL);
 }
 
 static int compare_and_swap(struct tmbm_win *win, const void *origin, const void *compare,

@@ -83,9 +83,9 @@ void tmbm_mark_put(void)
     if (!pmi)
         return;
     pmi->fd = fd;
-    if (ask_space() || tmbi_pmi_ask(pmi, "put_result", answer, tmbi_deadline(ANSWER_NS),
-                                    "cmd=put kvsname=%s key=tombolo-%d value=%s\n", space,
-                                    rank, mark))
+    if (ask_space() ||
+        tmbi_pmi_ask(pmi, "put_result", answer, tmbi_deadline(ANSWER_NS),
+                     "cmd=put kvsname=%s key=tombolo-%d value=%s\n", space, rank, mark))
         pmi_close();
 }
 

@@ -70,18 +70,6 @@ enum tmbm_element tmbm_element_of(MPI_Datatype predefined);
  * at the end of MPI_DOUBLE_INT not. 0 for TMBM_MIXED and numbers that are no element. */
 size_t tmbm_element_bytes(enum tmbm_element element);
 
-/* From an element's first byte to its last: with the gap inside of it, if there is one.
- */
-static inline size_t tmbm_element_span(enum tmbm_element element)
-{
-    struct pair {
-        short value;
-        int index;
-    };
-
-    return element == TMBM_SHORT_INT ? sizeof(struct pair) : tmbm_element_bytes(element);
-}
-
 /* Which operation; 0: none of MPI's predefined ones. */
 enum tmbm_op tmbm_op_of(MPI_Op op);
 

@@ -16,16 +16,12 @@ static uint64_t step_bytes(uint64_t offset, uint64_t bytes, size_t element)
 }
 
 static void step_apply(struct tmbm_update update, uint8_t *at, const void *operand,
-                       void *result, uint64_t bytes, size_t element, bool gaps)
+                       void *result, uint64_t bytes, size_t element)
 {
-    if (gaps || (update.op != TMBM_REPLACE && update.op != TMBM_NO_OP))
+    if (update.op == TMBM_REPLACE && !result && update.element != TMBM_SHORT_INT)
+        memcpy(at, operand, bytes);
+    else
         tmbm_op_apply(update.op, update.element, at, operand, result, bytes / element);
-    else {
-        if (result)
-            memcpy(result, at, bytes);
-        if (update.op == TMBM_REPLACE)
-            memcpy(at, operand, bytes);
-    }
 }
 
 void tmbm_update_piece(struct tmbm_control *control, uint8_t *base,
@@ -33,20 +29,16 @@ void tmbm_update_piece(struct tmbm_control *control, uint8_t *base,
                        uint8_t *result, uint64_t bytes)
 {
     size_t element = tmbm_element_bytes(update.element);
-    size_t extent = tmbm_element_extent(update.element);
     uint64_t step;
 
     for (uint64_t done = 0; done < bytes; done += step) {
-        uint64_t span;
-
         step = step_bytes(offset + done, bytes - done, element);
-        span = element == extent ? step : tmbm_element_span(update.element);
         if (!update.sole)
-            tmbm_stripes_take(control, offset + done, span);
+            tmbm_stripes_take(control, offset + done, step);
         step_apply(update, base + offset + done, operand ? operand + done : NULL,
-                   result ? result + done : NULL, step, element, element != extent);
+                   result ? result + done : NULL, step, element);
         if (!update.sole)
-            tmbm_stripes_give(control, offset + done, span);
+            tmbm_stripes_give(control, offset + done, step);
     }
 }
 
