@@ -14,8 +14,10 @@ libtmbcore_la_SOURCES = \
 	core/lockword.h core/lockword.c core/wake.h core/wake.c \
 	core/handle.h core/handle.c core/context.h core/context.c core/meet.c core/provider.c \
 	core/team.h core/team.c core/collective.c core/window.h core/window.c core/window_table.c \
+	core/block.h core/block.c \
 	core/copy.h core/copy.c core/rma.c core/strided.c core/signal.c core/reduce.h core/reduce.c \
-	core/atomics.c core/locks.c core/lockcall.c core/host.c core/agent.h core/agent.c core/status.c
+	core/atomics.c core/locks.c core/lockcall.c core/host.c core/agent.h core/agent.c core/status.c \
+	core/adapter.h core/adapter.c core/call.c core/bootstrap/callbacks.c
 libtmbcore_la_SOURCES += \
 	core/topology.h core/topology.c core/log.c core/env.c core/parse.c core/bootstrap/backends.h \
 	core/bootstrap/bootstrap.c core/bootstrap/run.c core/bootstrap/single.c \

@@ -47,6 +47,11 @@ test_unit_rendezvous_test_SOURCES = test/unit/rendezvous_test.c
 test_unit_rendezvous_test_CFLAGS = $(unit_cflags)
 test_unit_rendezvous_test_LDADD = $(unit_libs)
 
+unit_tests += test/unit/callbacks_test
+test_unit_callbacks_test_SOURCES = test/unit/callbacks_test.c
+test_unit_callbacks_test_CFLAGS = $(unit_cflags)
+test_unit_callbacks_test_LDADD = $(unit_libs)
+
 unit_tests += test/unit/arena_test test/unit/host_test test/unit/peers_test
 test_unit_arena_test_SOURCES = test/unit/arena_test.c
 test_unit_arena_test_CFLAGS = $(unit_cflags)
