@@ -27,8 +27,13 @@ libtmbcore_la_SOURCES += \
 	core/bootstrap/secret.h core/bootstrap/secret.c \
 	core/bootstrap/greeting.h core/bootstrap/greeting.c core/bootstrap/join.c \
 	core/bootstrap/door.h core/bootstrap/door.c core/bootstrap/rendezvous.c \
-	core/bootstrap/pmi_text.h core/bootstrap/pmi_text.c core/bootstrap/pmi.c core/bootstrap/pmix.c \
+	core/bootstrap/pmi_text.h core/bootstrap/pmi_text.c \
+	core/bootstrap/pmi_stream.h core/bootstrap/pmi_stream.c core/bootstrap/pmi.c core/bootstrap/pmix.c \
 	core/bootstrap/loop.h core/bootstrap/loop.c core/bootstrap/hub.h core/bootstrap/hub.c
+# An adapter's variables; its rest is a library of its own.
+if HAVE_MPICH
+libtmbcore_la_SOURCES += adapters/mpich/env.h adapters/mpich/env.c
+endif
 
 lib_LTLIBRARIES += libtombolo.la
 libtombolo_la_SOURCES =

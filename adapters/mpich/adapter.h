@@ -148,7 +148,10 @@ void tmbm_table_remove(struct tmbm_win *win);
 extern bool tmbm_enabled;
 /* MPI_THREAD_MULTIPLE was granted. */
 extern bool tmbm_threads;
-/* The rank in MPI_COMM_WORLD, which is the rank of the job, of each member of a group. */
+/* A duplicate of MPI_COMM_WORLD, for our own traffic. */
+extern MPI_Comm tmbm_world;
+/* The rank in MPI_COMM_WORLD, which is the rank of the job, of each member of a group.
+ * MPI error class; MPI_ERR_RANK: one of them is of another world. */
 int tmbm_world_ranks(MPI_Group group, int size, int *ranks);
 
 /* ---- error.c: all of these are MPI error classes, MPI_SUCCESS among them ---- */

@@ -43,8 +43,9 @@ static inline void tmbm_note(enum tmbm_call call, enum tmbm_route route, uint64_
         tmbm_report_add(call, route, bytes);
 }
 
-/* Read TMB_MPICH_REPORT; and, collectively over COMM_WORLD, print what it asks for. */
-void tmbm_report_open(void);
+/* Collective over the world: take TMB_MPICH_REPORT's value (NULL: unset), of which rank
+ * 0's counts; and print what it asks for, sums over the ranks. */
+void tmbm_report_open(const char *wanted);
 void tmbm_report_print(void);
 
 #endif
