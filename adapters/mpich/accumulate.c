@@ -171,7 +171,7 @@ static int fetch_and_op(struct tmbm_win *win, const void *origin, void *result,
 static bool swaps(enum tmbm_element element)
 {
     return (element >= TMBM_BYTE && element <= TMBM_UINT64) ||
-           (element >= TMBM_BOOL && element <= TMBM_LOGICAL64);
+           (element >= TMBM_BOOL && element <= TMBM_LOGICAL);
 }
 
 static int compare_and_swap(struct tmbm_win *win, const void *origin, const void *compare,
