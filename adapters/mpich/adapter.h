@@ -142,6 +142,11 @@ static inline struct tmbm_win *tmbm_win_find(MPI_Win handle)
 int tmbm_table_add(struct tmbm_win *win);
 void tmbm_table_remove(struct tmbm_win *win);
 
+/* ---- attribute.c ---- */
+
+/* The application sets something with a window: MPICH's is not used again. */
+void tmbm_win_mark(MPI_Win handle);
+
 /* ---- init.c ---- */
 
 /* Whether windows are served: after a successful start, until MPI_Finalize. */

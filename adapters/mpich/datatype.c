@@ -12,9 +12,8 @@
 
 #include "flatten.h"
 
-/* A type and, if its elements have gaps inside, the same in whole elements. */
 struct kept {
-    struct tmbm_type type, whole;
+    struct tmbm_type type;
     MPI_Datatype handle;
     struct kept *next, **to_this; /* of all that are attributes */
 };
@@ -30,18 +29,12 @@ static struct kept *list;
 static int keyval = MPI_KEYVAL_INVALID;
 static MPI_Comm prober = MPI_COMM_NULL;
 
-static void type_free(struct tmbm_type *type)
-{
-    free((void *)(uintptr_t)type->run);
-    free((void *)(uintptr_t)type->before);
-}
-
 static void kept_free(struct kept *kept)
 {
     if (!kept)
         return;
-    type_free(&kept->type);
-    type_free(&kept->whole);
+    free((void *)(uintptr_t)kept->type.run);
+    free((void *)(uintptr_t)kept->type.before);
     free(kept);
 }
 
@@ -81,7 +74,7 @@ static int type_measure(struct tmbm_type *type, uint64_t *before)
     return MPI_SUCCESS;
 }
 
-static int type_make(MPI_Datatype handle, bool whole, struct tmbm_type *type)
+static int type_make(MPI_Datatype handle, struct tmbm_type *type)
 {
     struct tmbm_map map;
     MPI_Count low, extent;
@@ -90,13 +83,12 @@ static int type_make(MPI_Datatype handle, bool whole, struct tmbm_type *type)
 
     if (PMPI_Type_get_extent_c(handle, &low, &extent) != MPI_SUCCESS)
         return MPI_ERR_TYPE;
-    rc = tmbm_flatten(handle, whole, &map);
+    rc = tmbm_flatten(handle, &map);
     if (rc != MPI_SUCCESS)
         return rc;
     before = calloc(map.runs + 1, sizeof(*before));
     type->extent = extent;
     type->element = map.empty ? TMBM_MIXED : map.element;
-    type->elements = type->element == TMBM_MIXED ? NULL : type;
     type->runs = map.runs;
     type->run = map.run;
     type->before = before;
@@ -111,11 +103,7 @@ static int kept_make(MPI_Datatype handle, struct kept **result)
     if (!kept)
         return MPI_ERR_NO_MEM;
     kept->handle = handle;
-    rc = type_make(handle, false, &kept->type);
-    if (rc == MPI_SUCCESS && kept->type.element == TMBM_SHORT_INT) {
-        rc = type_make(handle, true, &kept->whole);
-        kept->type.elements = &kept->whole;
-    }
+    rc = type_make(handle, &kept->type);
     if (rc == MPI_SUCCESS)
         *result = kept;
     else
@@ -200,10 +188,8 @@ static int derived_get(MPI_Datatype handle, struct kept **kept)
         return rc;
     pthread_mutex_lock(&making);
     rc = attribute_make(handle, kept);
-    if (rc == MPI_SUCCESS && !(*kept)->type.committed) {
+    if (rc == MPI_SUCCESS && !(*kept)->type.committed)
         (*kept)->type.committed = committed(handle);
-        (*kept)->whole.committed = (*kept)->type.committed;
-    }
     pthread_mutex_unlock(&making);
     return rc;
 }
@@ -231,7 +217,7 @@ static int predefined_get(MPI_Datatype handle, _Atomic(struct kept *) *place,
     if (!*kept) {
         rc = kept_make(handle, kept);
         if (rc == MPI_SUCCESS) {
-            (*kept)->type.committed = (*kept)->whole.committed = true;
+            (*kept)->type.committed = true;
             atomic_store_explicit(place, *kept, memory_order_release);
         }
     }

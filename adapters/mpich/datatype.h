@@ -15,7 +15,7 @@
 #include "operator.h"
 
 /* `count` blocks of `bytes`, `stride` apart, the first at `offset` from the buffer's
- * address. */
+ * address. Elements with a gap inside are two blocks, or parts of such. */
 struct tmbm_run {
     int64_t offset;
     int64_t stride;
@@ -32,10 +32,6 @@ struct tmbm_type {
     bool contiguous; /* data is [0, size), and extent == size */
     _Atomic bool committed;    /* for good, and seen by all that use the type */
     enum tmbm_element element; /* what all of it is made of, or TMBM_MIXED */
-    /* The same data in whole elements: each block is a number of tmbm_element_bytes().
-     * The type itself, but for MPI_SHORT_INT, whose gap is then taken for data. NULL if
-     * TMBM_MIXED. */
-    const struct tmbm_type *elements;
     size_t runs;
     const struct tmbm_run *run; /* in the type map's order */
     const uint64_t *before;     /* bytes of data before each run */

@@ -79,16 +79,17 @@ static void types_free(struct contents *contents)
     }
 }
 
-static bool named(MPI_Datatype type, bool whole, struct tmbm_map *map)
+static bool named(MPI_Datatype type, struct tmbm_map *map)
 {
     enum tmbm_element element = tmbm_element_of(type);
 
     if (tmbm_type_plain(type))
         return tmbm_map_add_bytes(map, 0, tmbm_type_plain_bytes(type), element);
-    if (element != TMBM_SHORT_INT || whole)
-        return tmbm_map_add_bytes(map, 0, tmbm_element_bytes(element), element);
+    if (element != TMBM_SHORT_INT)
+        return tmbm_map_add_bytes(map, 0, tmbm_element_span(element), element);
     return tmbm_map_add_bytes(map, 0, sizeof(short), element) &&
-           tmbm_map_add_bytes(map, sizeof(int), sizeof(int), element);
+           tmbm_map_add_bytes(map, (int64_t)(tmbm_element_span(element) - sizeof(int)),
+                              sizeof(int), element);
 }
 
 /* Types of a precision are told by it and their width. */
@@ -125,7 +126,7 @@ struct part {
     int64_t extent;
 };
 
-static int part_get(MPI_Datatype type, bool whole, struct part *part)
+static int part_get(MPI_Datatype type, struct part *part)
 {
     MPI_Count low, extent;
 
@@ -133,7 +134,7 @@ static int part_get(MPI_Datatype type, bool whole, struct part *part)
     if (PMPI_Type_get_extent_c(type, &low, &extent) != MPI_SUCCESS)
         return MPI_ERR_TYPE;
     part->extent = extent;
-    return tmbm_flatten(type, whole, &part->map);
+    return tmbm_flatten(type, &part->map);
 }
 
 /* Replace a part by copies of it. */
@@ -307,7 +308,7 @@ static bool from_one(const struct contents *contents, struct part *part,
     }
 }
 
-static int structure(const struct contents *contents, bool whole, struct tmbm_map *map)
+static int structure(const struct contents *contents, struct tmbm_map *map)
 {
     const int64_t *number = contents->number;
     const int64_t *length = number + 1, *offset = length + number[0];
@@ -315,7 +316,7 @@ static int structure(const struct contents *contents, bool whole, struct tmbm_ma
     int rc = MPI_SUCCESS;
 
     for (int64_t i = 0; i < number[0] && rc == MPI_SUCCESS; i++) {
-        rc = part_get(contents->type[i], whole, &part);
+        rc = part_get(contents->type[i], &part);
         if (rc == MPI_SUCCESS &&
             !tmbm_map_add(map, &part.map, offset[i], (uint64_t)length[i], part.extent))
             rc = MPI_ERR_NO_MEM;
@@ -324,24 +325,24 @@ static int structure(const struct contents *contents, bool whole, struct tmbm_ma
     return rc;
 }
 
-static int derived(const struct contents *contents, bool whole, struct tmbm_map *map)
+static int derived(const struct contents *contents, struct tmbm_map *map)
 {
     struct part part;
     int rc;
 
     if (contents->combiner == MPI_COMBINER_STRUCT ||
         contents->combiner == MPI_COMBINER_STRUCT_INTEGER)
-        return structure(contents, whole, map);
+        return structure(contents, map);
     if (contents->types != 1)
         return MPI_ERR_TYPE;
-    rc = part_get(contents->type[0], whole, &part);
+    rc = part_get(contents->type[0], &part);
     if (rc == MPI_SUCCESS && !from_one(contents, &part, map))
         rc = MPI_ERR_NO_MEM;
     free(part.map.run);
     return rc;
 }
 
-int tmbm_flatten(MPI_Datatype type, bool whole, struct tmbm_map *map)
+int tmbm_flatten(MPI_Datatype type, struct tmbm_map *map)
 {
     struct contents contents;
     int rc;
@@ -352,7 +353,7 @@ int tmbm_flatten(MPI_Datatype type, bool whole, struct tmbm_map *map)
         return rc;
     switch (contents.combiner) {
     case MPI_COMBINER_NAMED:
-        rc = named(type, whole, map) ? MPI_SUCCESS : MPI_ERR_NO_MEM;
+        rc = named(type, map) ? MPI_SUCCESS : MPI_ERR_NO_MEM;
         break;
     case MPI_COMBINER_F90_REAL:
     case MPI_COMBINER_F90_COMPLEX:
@@ -360,7 +361,7 @@ int tmbm_flatten(MPI_Datatype type, bool whole, struct tmbm_map *map)
         rc = of_precision(type, contents.combiner, map) ? MPI_SUCCESS : MPI_ERR_NO_MEM;
         break;
     default:
-        rc = derived(&contents, whole, map);
+        rc = derived(&contents, map);
         types_free(&contents);
     }
     contents_free(&contents);

@@ -16,8 +16,8 @@ struct tmbm_map {
 };
 
 /* Make the map of a type that exists; on success map->run is the caller's to free.
- * whole: elements with a gap inside are one piece. Returns an MPI error class. */
-int tmbm_flatten(MPI_Datatype type, bool whole, struct tmbm_map *map);
+ * Returns an MPI error class. */
+int tmbm_flatten(MPI_Datatype type, struct tmbm_map *map);
 
 /* ---- making maps (map.c) ---- */
 

@@ -139,44 +139,71 @@ struct long_double_int {
     long double value;
     int place;
 };
-#define PAIR_BYTES(pair) (offsetof(struct pair, place) + sizeof(int))
 
-static const uint8_t element_bytes[TMBM_ELEMENTS] = {
-    [TMBM_BYTE] = 1,
-    [TMBM_INT8] = 1,
-    [TMBM_UINT8] = 1,
-    [TMBM_INT16] = 2,
-    [TMBM_UINT16] = 2,
-    [TMBM_INT32] = 4,
-    [TMBM_UINT32] = 4,
-    [TMBM_INT64] = 8,
-    [TMBM_UINT64] = 8,
-    [TMBM_FLOAT16] = 2,
-    [TMBM_FLOAT] = 4,
-    [TMBM_DOUBLE] = 8,
-    [TMBM_LONG_DOUBLE] = sizeof(long double),
-    [TMBM_FLOAT128] = 16,
-    [TMBM_FLOAT_COMPLEX] = 8,
-    [TMBM_DOUBLE_COMPLEX] = 16,
-    [TMBM_LONG_DOUBLE_COMPLEX] = sizeof(_Complex long double),
-    [TMBM_FLOAT128_COMPLEX] = 32,
-    [TMBM_BOOL] = 1,
-    [TMBM_LOGICAL] = sizeof(MPI_Fint),
-    [TMBM_FLOAT_INT] = PAIR_BYTES(float_int),
-    [TMBM_DOUBLE_INT] = PAIR_BYTES(double_int),
-    [TMBM_LONG_INT] = PAIR_BYTES(long_int),
-    [TMBM_SHORT_INT] = PAIR_BYTES(short_int),
-    [TMBM_LONG_DOUBLE_INT] = PAIR_BYTES(long_double_int),
-    [TMBM_2INT] = 8,
-    [TMBM_2REAL] = 8,
-    [TMBM_2DOUBLE] = 16,
+struct sizes {
+    uint8_t bytes, span, extent;
+};
+#define WHOLE(type)                                                                      \
+    {                                                                                    \
+        sizeof(type), sizeof(type), sizeof(type)                                         \
+    }
+#define WITH_PLACE(pair)                                                                 \
+    {                                                                                    \
+        sizeof(((struct pair *)0)->value) + sizeof(int),                                 \
+            offsetof(struct pair, place) + sizeof(int), sizeof(struct pair)              \
+    }
+
+static const struct sizes sizes[TMBM_ELEMENTS] = {
+    [TMBM_BYTE] = WHOLE(u8),
+    [TMBM_INT8] = WHOLE(i8),
+    [TMBM_UINT8] = WHOLE(u8),
+    [TMBM_INT16] = WHOLE(i16),
+    [TMBM_UINT16] = WHOLE(u16),
+    [TMBM_INT32] = WHOLE(i32),
+    [TMBM_UINT32] = WHOLE(u32),
+    [TMBM_INT64] = WHOLE(i64),
+    [TMBM_UINT64] = WHOLE(u64),
+    [TMBM_FLOAT16] = WHOLE(u16),
+    [TMBM_FLOAT] = WHOLE(f32),
+    [TMBM_DOUBLE] = WHOLE(f64),
+    [TMBM_LONG_DOUBLE] = WHOLE(fl),
+    [TMBM_FLOAT128] = WHOLE(f128),
+    [TMBM_FLOAT_COMPLEX] = WHOLE(c32),
+    [TMBM_DOUBLE_COMPLEX] = WHOLE(c64),
+    [TMBM_LONG_DOUBLE_COMPLEX] = WHOLE(cl),
+    [TMBM_FLOAT128_COMPLEX] = WHOLE(c128),
+    [TMBM_BOOL] = WHOLE(u8),
+    [TMBM_LOGICAL] = WHOLE(MPI_Fint),
+    [TMBM_FLOAT_INT] = WITH_PLACE(float_int),
+    [TMBM_DOUBLE_INT] = WITH_PLACE(double_int),
+    [TMBM_LONG_INT] = WITH_PLACE(long_int),
+    [TMBM_SHORT_INT] = WITH_PLACE(short_int),
+    [TMBM_LONG_DOUBLE_INT] = WITH_PLACE(long_double_int),
+    [TMBM_2INT] = WHOLE(i32[2]),
+    [TMBM_2REAL] = WHOLE(f32[2]),
+    [TMBM_2DOUBLE] = WHOLE(f64[2]),
 };
 _Static_assert(sizeof(MPI_Fint) == 4 && sizeof(MPI_Aint) == 8, "as the loops take them");
 _Static_assert(sizeof(quad) == 16 && sizeof(quad_complex) == 32, "what MPI_REAL16 is");
 
+static struct sizes sizes_of(enum tmbm_element element)
+{
+    return sizes[(unsigned)element < TMBM_ELEMENTS ? element : TMBM_MIXED];
+}
+
 size_t tmbm_element_bytes(enum tmbm_element element)
 {
-    return (unsigned)element < TMBM_ELEMENTS ? element_bytes[element] : 0;
+    return sizes_of(element).bytes;
+}
+
+size_t tmbm_element_span(enum tmbm_element element)
+{
+    return sizes_of(element).span;
+}
+
+size_t tmbm_element_extent(enum tmbm_element element)
+{
+    return sizes_of(element).extent;
 }
 
 enum tmbm_op tmbm_op_of(MPI_Op op)
@@ -246,17 +273,15 @@ ARITHMETIC_LOOPS(c64)
 ARITHMETIC_LOOPS(cl)
 ARITHMETIC_LOOPS(c128)
 
-/* The better value and its place; of equal values, the lower place. Gaps are not written.
- */
-#define PAIR_LOOP(pair, name, value_type, place_type, place_offset, better)              \
+/* The better value and its place; of equal values, the lower place. */
+#define PAIR_LOOP(pair, name, value_type, place_type, place_offset, extent, better)      \
     static void pair##_##name(void *target, const void *operand, size_t count)           \
     {                                                                                    \
-        const size_t bytes = (place_offset) + sizeof(place_type);                        \
-                                                                                         \
         for (size_t i = 0; i < count; i++) {                                             \
-            value_type *value = (void *)((uint8_t *)target + i * bytes);                 \
+            value_type *value = (void *)((uint8_t *)target + i * (extent));              \
             place_type *place = (void *)((uint8_t *)value + (place_offset));             \
-            const value_type *y = (const void *)((const uint8_t *)operand + i * bytes);  \
+            const value_type *y =                                                        \
+                (const void *)((const uint8_t *)operand + i * (extent));                 \
             const place_type *at = (const void *)((const uint8_t *)y + (place_offset));  \
             bool take = *y better * value || (*y == *value && *at < *place);             \
                                                                                          \
@@ -264,18 +289,21 @@ ARITHMETIC_LOOPS(c128)
             *place = take ? *at : *place;                                                \
         }                                                                                \
     }
-#define PAIR_LOOPS(pair, value_type, place_type, place_offset)                           \
-    PAIR_LOOP(pair, minloc, value_type, place_type, place_offset, <)                     \
-    PAIR_LOOP(pair, maxloc, value_type, place_type, place_offset, >)
+#define PAIR_LOOPS(pair, value_type, place_type, place_offset, extent)                   \
+    PAIR_LOOP(pair, minloc, value_type, place_type, place_offset, extent, <)             \
+    PAIR_LOOP(pair, maxloc, value_type, place_type, place_offset, extent, >)
+#define WITH_PLACE_LOOPS(pair, value_type)                                               \
+    PAIR_LOOPS(pair, value_type, i32, offsetof(struct pair, place), sizeof(struct pair))
+#define TWO_LOOPS(pair, type) PAIR_LOOPS(pair, type, type, sizeof(type), 2 * sizeof(type))
 
-PAIR_LOOPS(float_int, f32, i32, offsetof(struct float_int, place))
-PAIR_LOOPS(double_int, f64, i32, offsetof(struct double_int, place))
-PAIR_LOOPS(long_int, i64, i32, offsetof(struct long_int, place))
-PAIR_LOOPS(short_int, i16, i32, offsetof(struct short_int, place))
-PAIR_LOOPS(long_double_int, fl, i32, offsetof(struct long_double_int, place))
-PAIR_LOOPS(two_int, i32, i32, 4)
-PAIR_LOOPS(two_real, f32, f32, 4)
-PAIR_LOOPS(two_double, f64, f64, 8)
+WITH_PLACE_LOOPS(float_int, f32)
+WITH_PLACE_LOOPS(double_int, f64)
+WITH_PLACE_LOOPS(long_int, i64)
+WITH_PLACE_LOOPS(short_int, i16)
+WITH_PLACE_LOOPS(long_double_int, fl)
+TWO_LOOPS(two_int, i32)
+TWO_LOOPS(two_real, f32)
+TWO_LOOPS(two_double, f64)
 
 #define ORDER(type)      [TMBM_MAX] = type##_max, [TMBM_MIN] = type##_min
 #define ARITHMETIC(type) [TMBM_SUM] = type##_sum, [TMBM_PROD] = type##_prod
@@ -333,13 +361,12 @@ bool tmbm_op_takes(enum tmbm_op op, enum tmbm_element element)
     return op == TMBM_REPLACE || op == TMBM_NO_OP || loops[element][op];
 }
 
-static void short_int_copy(uint8_t *to, const uint8_t *from, size_t count)
+static void pairs_copy(struct sizes pair, uint8_t *to, const uint8_t *from, size_t count)
 {
-    const size_t place = offsetof(struct short_int, place);
+    const size_t place = pair.span - sizeof(int);
 
-    for (; count;
-         count--, to += sizeof(struct short_int), from += sizeof(struct short_int)) {
-        memcpy(to, from, sizeof(short));
+    for (; count; count--, to += pair.extent, from += pair.extent) {
+        memcpy(to, from, pair.bytes - sizeof(int));
         memcpy(to + place, from + place, sizeof(int));
     }
 }
@@ -349,10 +376,10 @@ static void short_int_copy(uint8_t *to, const uint8_t *from, size_t count)
 static void elements_copy(enum tmbm_element element, void *to, const void *from,
                           size_t count)
 {
-    size_t bytes = count * element_bytes[element];
+    size_t bytes = count * sizes[element].bytes;
 
-    if (element == TMBM_SHORT_INT)
-        short_int_copy(to, from, count);
+    if (sizes[element].bytes != sizes[element].extent)
+        pairs_copy(sizes[element], to, from, count);
     else if (bytes == 8)
         memcpy(to, from, 8);
     else if (bytes == 4)

@@ -66,9 +66,12 @@ enum tmbm_op {
 /* The element that a predefined type (pairs included) is; TMBM_MIXED if it is not one. */
 enum tmbm_element tmbm_element_of(MPI_Datatype predefined);
 
-/* Bytes from an element's first to behind its last, a gap in MPI_SHORT_INT included, one
- * at the end of MPI_DOUBLE_INT not. 0 for TMBM_MIXED and numbers that are no element. */
+/* Bytes of data of an element; from its first to behind its last; and from one to the
+ * next in an array. They differ for pairs with a gap, inside or behind. 0 for TMBM_MIXED
+ * and numbers that are no element. */
 size_t tmbm_element_bytes(enum tmbm_element element);
+size_t tmbm_element_span(enum tmbm_element element);
+size_t tmbm_element_extent(enum tmbm_element element);
 
 /* Which operation; 0: none of MPI's predefined ones. */
 enum tmbm_op tmbm_op_of(MPI_Op op);
@@ -79,9 +82,9 @@ bool tmbm_op_takes(enum tmbm_op op, enum tmbm_element element);
 
 /*
  * target[i] = target[i] OP operand[i], old[i] = what was there (old may be NULL), for
- * `count` elements that are tmbm_element_bytes() apart, and naturally aligned or not.
- * NO_OP: operand may be NULL. The gap in MPI_SHORT_INT is left alone in both. For what
- * tmbm_op_takes() only; the three don't overlap.
+ * `count` elements that are tmbm_element_extent() apart, and naturally aligned or not.
+ * NO_OP: operand may be NULL. Gaps in pairs are left alone. For what tmbm_op_takes()
+ * only; the three don't overlap.
  */
 void tmbm_op_apply(enum tmbm_op op, enum tmbm_element element, void *target,
                    const void *operand, void *old, size_t count);

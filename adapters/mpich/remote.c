@@ -77,7 +77,7 @@ static bool piece_valid(struct tmbm_win *win, const struct head *head,
                         const struct piece *piece)
 {
     if (head->kind == KIND_UPDATE &&
-        piece->bytes % tmbm_element_bytes((enum tmbm_element)head->element))
+        piece->bytes % tmbm_element_span((enum tmbm_element)head->element))
         return false;
     return reachable(win, piece->offset, piece->bytes);
 }
@@ -178,7 +178,7 @@ static void results_scatter(const struct batch *batch)
 
         if (batch->head.element == TMBM_SHORT_INT)
             tmbm_op_apply(TMBM_REPLACE, TMBM_SHORT_INT, batch->results[i], from, NULL,
-                          bytes / tmbm_element_bytes(TMBM_SHORT_INT));
+                          bytes / tmbm_element_span(TMBM_SHORT_INT));
         else
             memcpy(batch->results[i], from, bytes);
         from += bytes;
@@ -211,7 +211,7 @@ static uint64_t batch_add(struct batch *batch, uint64_t offset, const uint8_t *f
                           uint8_t *result, uint64_t bytes)
 {
     uint64_t room = batch->room - batch->used;
-    size_t element = tmbm_element_bytes((enum tmbm_element)batch->head.element);
+    size_t element = tmbm_element_span((enum tmbm_element)batch->head.element);
 
     if (batch->head.pieces == batch->pieces_max)
         return 0;
