@@ -55,9 +55,9 @@ static void update_walk(const struct tmbm_place *place, const struct accumulate 
     struct tmbm_walk from = {0}, old = {0};
 
     if (a->has_operand)
-        from = tmbm_walk_make(&a->operand, a->operand.buffer, true);
+        from = tmbm_walk_make(&a->operand, a->operand.buffer, a->update.element);
     if (a->has_result)
-        old = tmbm_walk_make(&a->result, a->result.buffer, true);
+        old = tmbm_walk_make(&a->result, a->result.buffer, a->update.element);
     while (tmbm_walk_more(&to)) {
         uint64_t bytes = to.left;
 

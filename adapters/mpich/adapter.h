@@ -307,7 +307,7 @@ struct tmbm_update {
     bool sole; /* nobody else can be at it: an exclusive lock is held */
 };
 
-/* Whole elements at an offset. */
+/* Whole elements, span by span, at an offset. */
 void tmbm_update_piece(struct tmbm_control *control, uint8_t *base,
                        struct tmbm_update update, uint64_t offset, const uint8_t *operand,
                        uint8_t *result, uint64_t bytes);
@@ -320,13 +320,14 @@ void tmbm_swap(struct tmbm_control *control, uint8_t *base, bool sole, uint64_t 
 struct tmbm_walk {
     struct tmbm_cursor cursor;
     uint8_t *at;
-    uint64_t left; /* of the piece */
+    uint64_t left;       /* of the piece */
+    uint64_t data, span; /* of elements with a gap inside; or 0 */
     bool typed;
 };
 
-/* elements: pieces are whole elements (tmbm_type's `elements`), for accumulates. */
+/* element: TMBM_MIXED, or what pieces are to be whole ones of, span by span. */
 struct tmbm_walk tmbm_walk_make(const struct tmbm_data *data, const void *buffer,
-                                bool elements);
+                                enum tmbm_element element);
 /* Whether there is more; then `at` and `left` say where. */
 bool tmbm_walk_more(struct tmbm_walk *walk);
 void tmbm_walk_skip(struct tmbm_walk *walk, uint64_t bytes);

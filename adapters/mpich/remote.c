@@ -242,17 +242,17 @@ static int work(const struct tmbm_place *place, struct head head,
                 const struct tmbm_data *shape, const struct tmbm_data *from,
                 const struct tmbm_data *to)
 {
-    bool elements = head.kind == KIND_UPDATE;
+    enum tmbm_element element = (enum tmbm_element)head.element;
     struct tmbm_walk target =
-        tmbm_walk_make(shape, (const void *)(uintptr_t)place->offset, elements);
+        tmbm_walk_make(shape, (const void *)(uintptr_t)place->offset, element);
     struct tmbm_walk source = {0}, result = {0};
     struct batch batch;
     int rc = batch_open(&batch, place, head, from != NULL, to != NULL);
 
     if (from)
-        source = tmbm_walk_make(from, from->buffer, elements);
+        source = tmbm_walk_make(from, from->buffer, element);
     if (to)
-        result = tmbm_walk_make(to, to->buffer, elements);
+        result = tmbm_walk_make(to, to->buffer, element);
     while (rc == MPI_SUCCESS && tmbm_walk_more(&target)) {
         uint64_t bytes = target.left;
 
