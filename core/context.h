@@ -43,6 +43,11 @@ static inline bool tmbi_running(void)
            TMBI_RUNNING;
 }
 
+/* tmb_init(); `callbacks`: who brings the ranks together, NULL: as the environment says.
+ */
+struct tmbi_adapter_callbacks;
+int tmbi_init(int thread_level, const struct tmbi_adapter_callbacks *callbacks);
+
 /* Open the providers, meet all ranks, route to each, make the world; or, on any rank's
  * error, nothing on all. (meet.c) */
 int tmbi_meet(int64_t deadline);

@@ -74,6 +74,11 @@ struct tmbi_remote {
     struct tmbi_endpoint *ep;
     int rank;
     uint8_t *base; /* mapped here, or NULL: put(), get() and call() reach it */
+    /* Without base: bytes [from, to) are mapped at `inner` all the same; from is to where
+     * none are. A provider that does this completes put() remotely on return. Both are
+     * multiples of 64 in the owner's memory, or the part's ends. */
+    uint8_t *inner;
+    size_t from, to;
     void *control; /* mapped here, or NULL: call() reaches it */
     size_t bytes;  /* as the owner says; core checks both sizes */
     size_t control_bytes;
@@ -137,14 +142,26 @@ struct tmbi_provider {
      * by peers. mem_create: the caller's memory, which outlives it; also how core gives
      * what another endpoint allocated, then without control memory. Both with
      * `control_bytes` of control memory, in the region where there is one. -ENOMEM
-     * with the sizes logged.
+     * with the sizes logged. mem_adopt: as mem_create, and may replace the memory's pages
+     * in place by ones that peers map, until mem_free; never fails for not being able to.
+     * NULL: mem_create.
      */
     int (*mem_alloc)(struct tmbi_endpoint *ep, size_t bytes, size_t control_bytes,
                      struct tmbi_mem **mem);
     int (*mem_create)(struct tmbi_endpoint *ep, void *base, size_t bytes,
                       size_t control_bytes, struct tmbi_mem **mem);
+    int (*mem_adopt)(struct tmbi_endpoint *ep, void *base, size_t bytes,
+                     size_t control_bytes, struct tmbi_mem **mem);
     void (*mem_free)(struct tmbi_mem *mem);
     void (*mem_key)(const struct tmbi_mem *mem, uint8_t key[TMBI_KEY_BYTES]);
+
+    /*
+     * Memory without a window, 64-aligned, content undefined, bytes > 0: peers map what
+     * mem_create() is given of it. -ENOMEM with the sizes logged. NULL: there is none of
+     * that kind.
+     */
+    int (*block_alloc)(struct tmbi_endpoint *ep, size_t bytes, void **block);
+    void (*block_free)(struct tmbi_endpoint *ep, void *block);
 
     /* Reach a peer's memory (or, rank being our own, our own) by its key. -EPROTO: the
      * key is garbage. */
@@ -196,6 +213,11 @@ void tmbi_wake_self(enum tmbi_line line);
 /* A peer that does not map our wake slot has rung: wakes the line, and those who wait for
  * just that. */
 void tmbi_rung(enum tmbi_line line);
+
+/* How many threads this library has in the process that write to nothing but its own
+ * memory and that of windows. Relaxed: those who count threads have started and joined
+ * them, or know of no others. */
+extern _Atomic int tmbi_threads;
 
 /* Equal for processes that can see each other's pids: one boot of one kernel, and one pid
  * namespace. Where that can't be found out, like nobody else. For peer_host(). */

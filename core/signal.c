@@ -27,9 +27,9 @@ int tmbi_peer_signal(struct tmbi_peer *peer, uint64_t offset, enum tmb_signal_op
 {
     _Atomic uint64_t *word;
 
-    if (!peer->base)
+    word = (_Atomic uint64_t *)(void *)tmbi_peer_word(peer, offset);
+    if (!word)
         return remote_signal(peer, offset, op, value);
-    word = (_Atomic uint64_t *)(peer->base + offset);
     /* seq_cst: publishes the data to the load in word_matches(), and comes before the
      * look at the wake slot */
     if (op == TMB_SIGNAL_SET)

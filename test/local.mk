@@ -47,6 +47,11 @@ test_unit_rendezvous_test_SOURCES = test/unit/rendezvous_test.c
 test_unit_rendezvous_test_CFLAGS = $(unit_cflags)
 test_unit_rendezvous_test_LDADD = $(unit_libs)
 
+unit_tests += test/unit/callbacks_test
+test_unit_callbacks_test_SOURCES = test/unit/callbacks_test.c
+test_unit_callbacks_test_CFLAGS = $(unit_cflags)
+test_unit_callbacks_test_LDADD = $(unit_libs)
+
 unit_tests += test/unit/arena_test test/unit/host_test test/unit/peers_test
 test_unit_arena_test_SOURCES = test/unit/arena_test.c
 test_unit_arena_test_CFLAGS = $(unit_cflags)
@@ -100,4 +105,16 @@ unit_tests += test/unit/server_test
 test_unit_server_test_SOURCES = test/unit/server_test.c
 test_unit_server_test_CFLAGS = $(unit_cflags)
 test_unit_server_test_LDADD = $(unit_libs)
+
+# MPI programs of one rank, without the adapter.
+if HAVE_MPICH
+unit_tests += test/unit/datatype_test test/unit/operator_test
+test_unit_datatype_test_SOURCES = test/unit/datatype_test.c test/unit/random_type.h \
+	test/unit/random_type.c
+test_unit_datatype_test_CFLAGS = $(unit_cflags) $(MPICH_CFLAGS)
+test_unit_datatype_test_LDADD = libtmbmpich.la $(MPICH_LIBS) $(CMOCKA_LIBS)
+test_unit_operator_test_SOURCES = test/unit/operator_test.c
+test_unit_operator_test_CFLAGS = $(unit_cflags) $(MPICH_CFLAGS)
+test_unit_operator_test_LDADD = libtmbmpich.la $(MPICH_LIBS) $(CMOCKA_LIBS)
+endif
 endif

@@ -12,9 +12,9 @@
 /* What predefined types are made of; equal for types that C can't tell apart. Travels to
  * targets: numbers are fixed. */
 enum tmbm_element {
-    TMBM_MIXED = 0, /* more than one of those below */
-    TMBM_BYTE,      /* MPI_BYTE, MPI_CHAR, MPI_PACKED: no arithmetic but BYTE's bitwise */
-    TMBM_INT8,
+    TMBM_MIXED = 0, /* more than one of those below, or nothing */
+    TMBM_BYTE,      /* MPI_BYTE, MPI_PACKED: bitwise operations only */
+    TMBM_INT8,      /* also what MPI_CHAR and MPI_CHARACTER are in C */
     TMBM_UINT8,
     TMBM_INT16,
     TMBM_UINT16,
@@ -22,15 +22,17 @@ enum tmbm_element {
     TMBM_UINT32,
     TMBM_INT64,
     TMBM_UINT64,
+    TMBM_FLOAT16, /* moved only: MPICH computes nothing with it */
     TMBM_FLOAT,
     TMBM_DOUBLE,
     TMBM_LONG_DOUBLE,
+    TMBM_FLOAT128, /* MPI_REAL16: not C's long double */
     TMBM_FLOAT_COMPLEX,
     TMBM_DOUBLE_COMPLEX,
     TMBM_LONG_DOUBLE_COMPLEX,
+    TMBM_FLOAT128_COMPLEX,
     TMBM_BOOL,      /* MPI_C_BOOL, MPI_CXX_BOOL */
-    TMBM_LOGICAL32, /* MPI_LOGICAL: its width is asked for at start */
-    TMBM_LOGICAL64,
+    TMBM_LOGICAL,   /* MPI_LOGICAL, with gfortran's values: 0, and 1 or anything else */
     TMBM_FLOAT_INT, /* pairs, as C lays the structures out */
     TMBM_DOUBLE_INT,
     TMBM_LONG_INT,
@@ -42,6 +44,7 @@ enum tmbm_element {
     TMBM_ELEMENTS
 };
 
+/* MPICH's numbers. */
 enum tmbm_op {
     TMBM_MAX = 1,
     TMBM_MIN,
@@ -62,21 +65,26 @@ enum tmbm_op {
 
 /* The element that a predefined type (pairs included) is; TMBM_MIXED if it is not one. */
 enum tmbm_element tmbm_element_of(MPI_Datatype predefined);
-/* Bytes of data of an element, and from one to the next in an array: these differ for
- * pairs with a gap. */
+
+/* Bytes of data of an element; from its first to behind its last; and from one to the
+ * next in an array. They differ for pairs with a gap, inside or behind. 0 for TMBM_MIXED
+ * and numbers that are no element. */
 size_t tmbm_element_bytes(enum tmbm_element element);
+size_t tmbm_element_span(enum tmbm_element element);
 size_t tmbm_element_extent(enum tmbm_element element);
 
 /* Which operation; 0: none of MPI's predefined ones. */
 enum tmbm_op tmbm_op_of(MPI_Op op);
-/* Whether MPI defines it for that element (as far as MPICH takes it). */
+
+/* Whether MPI defines it for that element, or MPICH takes it nevertheless. Takes any
+ * numbers. */
 bool tmbm_op_takes(enum tmbm_op op, enum tmbm_element element);
 
 /*
  * target[i] = target[i] OP operand[i], old[i] = what was there (old may be NULL), for
  * `count` elements that are tmbm_element_extent() apart, and naturally aligned or not.
- * NO_OP: operand may be NULL. Gaps in pairs are left alone. Vectorized where the compiler
- * can.
+ * NO_OP: operand may be NULL. Gaps in pairs are left alone. For what tmbm_op_takes()
+ * only; the three don't overlap.
  */
 void tmbm_op_apply(enum tmbm_op op, enum tmbm_element element, void *target,
                    const void *operand, void *old, size_t count);

@@ -29,6 +29,16 @@ static const struct tmbi_env_var env_vars[] = {
      .meaning = "Copy to and from windows on a peer's own memory by process_vm_writev: "
                 "where permitted, or else fail, or never (its agent copies).",
      .field = offsetof(struct tmbi_ivshmem_config, cma)},
+    {.name = "TMB_IVSHMEM_ADOPT",
+     .type = TMBI_ENV_CHOICE,
+     .fallback = "safe",
+     .choices = "safe|eager|inner|off",
+     .meaning =
+         "With TMB_WIN_ADOPT, which pages are replaced: those with other data at a "
+         "window's ends if nobody can notice; also if other threads' system calls might "
+         "fail that write to these at that moment (EFAULT); none of these; or none at "
+         "all.",
+     .field = offsetof(struct tmbi_ivshmem_config, adopt)},
     {.name = "TMB_IVSHMEM_HEARTBEAT",
      .type = TMBI_ENV_DURATION,
      .fallback = "10s",
@@ -116,6 +126,8 @@ static int ivshmem_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
         iv->head.caps &= ~TMBI_CAP_DOORBELL;
     if (iv->way->unreported) /* from other machines it comes by heartbeat only */
         iv->head.caps &= ~TMBI_CAP_DEATH;
+    tmbi_adoption_init(&iv->adoption, &iv->arena, iv->way,
+                       (enum tmbi_adopt_choice)iv->config.adopt);
     tmbi_ivshmem_cma_permit(iv);
     *ep = &iv->head;
     return 0;
@@ -131,6 +143,7 @@ static void ivshmem_close(struct tmbi_endpoint *ep, bool leaving)
         tmbi_way_leave(iv->way);
     tmbi_ivshmem_bells_close(iv);
     tmbi_calls_close(iv);
+    tmbi_adoption_fini(&iv->adoption);
     tmbi_arena_fini(&iv->arena);
     tmbi_way_close(iv->way);
     tmbi_watch_fini(&iv->watch);
@@ -154,10 +167,13 @@ const struct tmbi_provider tmbi_provider_ivshmem = {
     .sleep = tmbi_ivshmem_sleep,
     .mem_alloc = tmbi_ivshmem_mem_alloc,
     .mem_create = tmbi_ivshmem_mem_create,
+    .mem_adopt = tmbi_ivshmem_mem_adopt,
     .mem_free = tmbi_ivshmem_mem_free,
     .mem_key = tmbi_ivshmem_mem_key,
     .mem_attach = tmbi_ivshmem_mem_attach,
     .mem_detach = tmbi_ivshmem_mem_detach,
+    .block_alloc = tmbi_ivshmem_block_alloc,
+    .block_free = tmbi_ivshmem_block_free,
     .put = tmbi_ivshmem_put,
     .get = tmbi_ivshmem_get,
     .flush = tmbi_ivshmem_flush,

@@ -12,9 +12,9 @@
 int me, ranks;
 
 static const struct suite_case *const families[] = {
-    library_cases,  team_cases,    collective_cases, window_cases,
-    transfer_cases, strided_cases, bounds_cases,     atomic_cases,
-    signal_cases,   lock_cases,    thread_cases};
+    library_cases, team_cases,    collective_cases,  window_cases, transfer_cases,
+    strided_cases, bounds_cases,  atomic_cases,      signal_cases, lock_cases,
+    thread_cases,  adapter_cases, adapter_call_cases};
 
 static atomic_int failures; /* of this rank in the current case */
 static const char *running;
@@ -181,16 +181,30 @@ static void run_family(const struct suite_case *cases, int argc, char **argv,
     }
 }
 
+/* Cases of adapters are for those who joined like one. */
+static bool family_fits(const struct suite_case *cases)
+{
+    return (cases != adapter_cases && cases != adapter_call_cases) ||
+           getenv("SUITE_ADAPTER");
+}
+
+static int join(void)
+{
+    const char *board = getenv("SUITE_ADAPTER");
+
+    return board ? adapter_join(board) : tmb_init(TMB_THREAD_MULTIPLE);
+}
+
 int main(int argc, char **argv)
 {
     struct tally tally = {0, 0, 0};
 
-    if (tmb_init(TMB_THREAD_MULTIPLE) || tmb_rank(&me) || tmb_size(&ranks) ||
-        ranks > RANKS_MAX)
+    if (join() || tmb_rank(&me) || tmb_size(&ranks) || ranks > RANKS_MAX)
         return 1;
     signal(SIGALRM, too_long);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
-        run_family(families[i], argc, argv, &tally);
+        if (family_fits(families[i]))
+            run_family(families[i], argc, argv, &tally);
     running = "finalize";
     alarm(CASE_SECONDS);
     OK(tmb_finalize());

@@ -21,7 +21,10 @@ struct suite_case {
 
 extern const struct suite_case library_cases[], team_cases[], collective_cases[],
     window_cases[], transfer_cases[], strided_cases[], bounds_cases[], atomic_cases[],
-    signal_cases[], lock_cases[], thread_cases[];
+    signal_cases[], lock_cases[], thread_cases[], adapter_cases[], adapter_call_cases[];
+
+/* Join as an adapter does; ranks meet in a file, which is empty at first. */
+int adapter_join(const char *board);
 
 /* The caller's rank and the job's size. */
 extern int me, ranks;
