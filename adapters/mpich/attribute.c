@@ -32,7 +32,7 @@ TMBM_API int MPI_Win_get_attr(MPI_Win handle, int keyval, void *value, int *flag
     return MPI_SUCCESS;
 }
 
-static void mark(MPI_Win handle)
+void tmbm_win_mark(MPI_Win handle)
 {
     struct tmbm_win *win = tmbm_win_find(handle);
 
@@ -42,24 +42,24 @@ static void mark(MPI_Win handle)
 
 TMBM_API int MPI_Win_set_attr(MPI_Win handle, int keyval, void *value)
 {
-    mark(handle);
+    tmbm_win_mark(handle);
     return PMPI_Win_set_attr(handle, keyval, value);
 }
 
 TMBM_API int MPI_Win_set_name(MPI_Win handle, const char *name)
 {
-    mark(handle);
+    tmbm_win_mark(handle);
     return PMPI_Win_set_name(handle, name);
 }
 
 TMBM_API int MPI_Win_set_errhandler(MPI_Win handle, MPI_Errhandler errhandler)
 {
-    mark(handle);
+    tmbm_win_mark(handle);
     return PMPI_Win_set_errhandler(handle, errhandler);
 }
 
 TMBM_API int MPI_Win_set_info(MPI_Win handle, MPI_Info info)
 {
-    mark(handle);
+    tmbm_win_mark(handle);
     return PMPI_Win_set_info(handle, info);
 }

@@ -86,7 +86,9 @@ static int join(int rank, int size)
     rc = tmbi_adapter_init(thread_level(), &callbacks);
     if (rc)
         return rc;
-    rc = tmbi_adapter_handle(tmbm_remote_handle);
+    rc = tmbm_types_open(tmbm_world) == MPI_SUCCESS ? 0 : -EIO;
+    if (rc == 0)
+        rc = tmbi_adapter_handle(tmbm_remote_handle);
     if (all_succeeded(rc))
         return 0;
     tmb_finalize();
@@ -146,11 +148,14 @@ static void prepare(struct start *start)
 
 static void go_without(const struct start *start, int rank, const char *why)
 {
-    if (start->config.mode == TMBM_REQUIRED) {
-        if (rank == 0)
-            tmbi_error("TMB_MPICH=required, but %s", why);
+    bool required = start->config.mode == TMBM_REQUIRED;
+
+    if (rank == 0 && required) {
+        tmbi_error("TMB_MPICH=required, but %s", why);
         PMPI_Abort(MPI_COMM_WORLD, 1);
     }
+    if (required) /* not to return before rank 0 has said so */
+        PMPI_Barrier(MPI_COMM_WORLD);
     if (rank == 0)
         tmbi_warn("MPI's one-sided calls go to MPICH: %s", why);
 }

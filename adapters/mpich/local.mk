@@ -24,7 +24,8 @@ libtombolo_mpich_la_SOURCES = \
 	adapters/mpich/accumulate.c adapters/mpich/stripe.c adapters/mpich/update.c \
 	adapters/mpich/pieces.c adapters/mpich/remote.c \
 	adapters/mpich/flush.c adapters/mpich/fence.c adapters/mpich/lock.c \
-	adapters/mpich/pscw.c
+	adapters/mpich/pscw.c \
+	adapters/mpich/fortran.c
 
 # MPICH's functions are weak in all that is compiled for it.
 mpich_cflags = $(AM_CFLAGS) $(MPICH_CFLAGS) -include adapters/mpich/weak.h
