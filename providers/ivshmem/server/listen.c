@@ -57,20 +57,23 @@ static int bind_error(const char *path, int error)
     return -error;
 }
 
+static int bind_once(int fd, const struct address *address)
+{
+    return bind(fd, (const struct sockaddr *)&address->un, address->bytes) ? errno : 0;
+}
+
 static int bind_fresh(int fd, const char *path, const struct address *address)
 {
-    const struct sockaddr *at = (const struct sockaddr *)&address->un;
     /* Nobody else may connect between bind and chmod. */
     mode_t mask = umask(0177);
-    int rc = bind(fd, at, address->bytes);
+    int error = bind_once(fd, address);
 
-    if (rc && errno == EADDRINUSE && is_stale(address)) {
+    if (error == EADDRINUSE && is_stale(address)) {
         unlink(path);
-        rc = bind(fd, at, address->bytes);
+        error = bind_once(fd, address);
     }
-    rc = rc ? bind_error(path, errno) : 0;
     umask(mask);
-    return rc;
+    return error ? bind_error(path, error) : 0;
 }
 
 static int group_admit(const char *path, const char *name)
