@@ -303,7 +303,7 @@ static void case_churn(void)
             mapped_check(win, "all");
         OK(tmb_win_free(win));
     }
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 20; i++) {
         uint8_t *large = calloc(1, 16 << 20);
 
         OK(tmb_win_create(TMB_TEAM_WORLD, large, 16 << 20, TMB_WIN_ADOPT, &win));
