@@ -18,7 +18,7 @@ trap 'rm -f "$log" "$region" "$board"' EXIT
 suite() { # CONFIGURATION RANKS ENVIRONMENT...
     local configuration=$1 ranks=$2 word name status=0
     shift 2
-    env "$@" timeout 600 "$tombolo" run -n "$ranks" "${options[@]}" -- \
+    env SUITE_ADOPTS=all "$@" timeout 600 "$tombolo" run -n "$ranks" "${options[@]}" -- \
         "${program[@]}" "${cases[@]}" >"$log" 2>&1 || status=$?
     while read -r word name; do
         case $word in
@@ -95,6 +95,11 @@ gcc)
     suite "2 ranks, by plain memory" 2 "$plain"
     suite "4 ranks, by plain memory" 4 "$plain" TMB_IVSHMEM_CMA=off
     suite "3 ranks, by plain memory, no spinning" 3 "$plain" TMB_SPIN=0
+    suite "2 ranks, whole pages adopted" 2 TMB_IVSHMEM_ADOPT=inner SUITE_ADOPTS=inner
+    suite "4 ranks, whole pages adopted, by the agent" 4 TMB_IVSHMEM_ADOPT=inner \
+        SUITE_ADOPTS=inner TMB_IVSHMEM_CMA=off
+    suite "3 ranks, eagerly adopted" 3 TMB_IVSHMEM_ADOPT=eager
+    suite "2 ranks, nothing adopted" 2 TMB_IVSHMEM_ADOPT=off SUITE_ADOPTS=
     quiet
     by_adapter 1
     by_adapter 4

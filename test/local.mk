@@ -96,6 +96,14 @@ test_unit_heartbeat_test_SOURCES = test/unit/heartbeat_test.c
 test_unit_heartbeat_test_CFLAGS = $(unit_cflags)
 test_unit_heartbeat_test_LDADD = $(unit_libs)
 
+unit_tests += test/unit/maps_test test/unit/replace_test
+test_unit_maps_test_SOURCES = test/unit/maps_test.c
+test_unit_maps_test_CFLAGS = $(unit_cflags)
+test_unit_maps_test_LDADD = $(unit_libs)
+test_unit_replace_test_SOURCES = test/unit/replace_test.c
+test_unit_replace_test_CFLAGS = $(unit_cflags)
+test_unit_replace_test_LDADD = $(unit_libs)
+
 unit_tests += test/unit/budget_test
 test_unit_budget_test_SOURCES = test/unit/budget_test.c
 test_unit_budget_test_CFLAGS = $(unit_cflags)

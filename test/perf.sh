@@ -85,5 +85,5 @@ check "unknown test" refused 'put-latency' put-latenci
 check "wrong sizes" refused 'must be MIN:MAX' put-latency --sizes 8
 check "sizes reversed" refused 'must be MIN:MAX' put-latency --sizes 1M:4
 check "wrong iters" refused 'must be a number' put-latency --iters none
-check "wrong target" refused 'alloc or create' put-latency --target heap
+check "wrong target" refused 'alloc, create, adopt or mem' put-latency --target heap
 finish

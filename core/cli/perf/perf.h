@@ -16,7 +16,16 @@
 #include "../../include/tombolo.h"
 
 enum perf_format { PERF_TABLE, PERF_CSV, PERF_JSON };
-enum perf_target { PERF_ALLOC, PERF_CREATE };
+
+/* What memory the target's window is of; perf_target_names are in this order. */
+enum perf_target {
+    PERF_ALLOC,  /* tmb_win_alloc()'s */
+    PERF_CREATE, /* the target's own */
+    PERF_ADOPT,  /* the same, with TMB_WIN_ADOPT */
+    PERF_MEM,    /* tmb_mem_alloc()'s */
+    PERF_TARGETS
+};
+extern const char *const perf_target_names[PERF_TARGETS];
 
 struct perf {
     const char *test;
@@ -87,14 +96,14 @@ void perf_progress(const struct perf *perf, const char *what);
 struct perf_window {
     tmb_win *win;
     tmb_win *flags;
-    void *memory;                    /* of ours, for PERF_CREATE */
+    void *memory;                    /* of ours, but for PERF_ALLOC */
     _Atomic uint64_t *mine, *theirs; /* the flags: ours, and our partner's */
 };
 
 int perf_window_open(const struct perf *perf, uint64_t bytes, struct perf_window *window);
-void perf_window_close(struct perf_window *window);
+void perf_window_close(const struct perf *perf, struct perf_window *window);
 /* On rank 1: call nothing until rank 0 has ended, and compute meanwhile, or, if the
- * memory is the library's, nap. Elsewhere nothing. */
+ * memory is tmb_win_alloc()'s, nap. Elsewhere nothing. */
 void perf_target_stay(const struct perf *perf, struct perf_window *window);
 /* A word of rank 1's, mapped by rank 0, that nobody else uses. */
 _Atomic uint64_t *perf_spare(const struct perf_window *window);
