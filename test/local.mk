@@ -105,4 +105,16 @@ unit_tests += test/unit/server_test
 test_unit_server_test_SOURCES = test/unit/server_test.c
 test_unit_server_test_CFLAGS = $(unit_cflags)
 test_unit_server_test_LDADD = $(unit_libs)
+
+# MPI programs of one rank, without the adapter.
+if HAVE_MPICH
+unit_tests += test/unit/datatype_test test/unit/operator_test
+test_unit_datatype_test_SOURCES = test/unit/datatype_test.c test/unit/random_type.h \
+	test/unit/random_type.c
+test_unit_datatype_test_CFLAGS = $(unit_cflags) $(MPICH_CFLAGS)
+test_unit_datatype_test_LDADD = libtmbmpich.la $(MPICH_LIBS) $(CMOCKA_LIBS)
+test_unit_operator_test_SOURCES = test/unit/operator_test.c
+test_unit_operator_test_CFLAGS = $(unit_cflags) $(MPICH_CFLAGS)
+test_unit_operator_test_LDADD = libtmbmpich.la $(MPICH_LIBS) $(CMOCKA_LIBS)
+endif
 endif

@@ -307,7 +307,7 @@ struct tmbm_update {
     bool sole; /* nobody else can be at it: an exclusive lock is held */
 };
 
-/* Data of one element that has gaps, or any number of elements without, at an offset. */
+/* Whole elements, span by span, at an offset. */
 void tmbm_update_piece(struct tmbm_control *control, uint8_t *base,
                        struct tmbm_update update, uint64_t offset, const uint8_t *operand,
                        uint8_t *result, uint64_t bytes);
@@ -320,11 +320,12 @@ void tmbm_swap(struct tmbm_control *control, uint8_t *base, bool sole, uint64_t 
 struct tmbm_walk {
     struct tmbm_cursor cursor;
     uint8_t *at;
-    uint64_t left;  /* of the piece */
-    uint64_t whole; /* elements with gaps are walked one by one: their bytes; or 0 */
+    uint64_t left;       /* of the piece */
+    uint64_t data, span; /* of elements with a gap inside; or 0 */
     bool typed;
 };
 
+/* element: TMBM_MIXED, or what pieces are to be whole ones of, span by span. */
 struct tmbm_walk tmbm_walk_make(const struct tmbm_data *data, const void *buffer,
                                 enum tmbm_element element);
 /* Whether there is more; then `at` and `left` say where. */

@@ -128,7 +128,8 @@ TMBM_API int MPII_Win_get_attr(MPI_Win handle, int keyval, void *value, int *fla
                                int type);
 TMBM_API int MPII_Win_set_attr(MPI_Win handle, int keyval, void *value, int type);
 
-/* MPICH's function behind ours of the same name. Relaxed: whoever looks finds the same. */
+/* MPICH's function behind ours of the same name. Relaxed: whoever looks finds the same.
+ */
 static void *behind(void *_Atomic *found, const char *name)
 {
     void *function = atomic_load_explicit(found, memory_order_relaxed);

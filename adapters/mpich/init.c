@@ -86,7 +86,9 @@ static int join(int rank, int size)
     rc = tmbi_adapter_init(thread_level(), &callbacks);
     if (rc)
         return rc;
-    rc = tmbi_adapter_handle(tmbm_remote_handle);
+    rc = tmbm_types_open(tmbm_world) == MPI_SUCCESS ? 0 : -EIO;
+    if (rc == 0)
+        rc = tmbi_adapter_handle(tmbm_remote_handle);
     if (all_succeeded(rc))
         return 0;
     tmb_finalize();

@@ -58,8 +58,7 @@ bool tmbm_library_check(char *why, size_t bytes)
         return false;
     }
     sscanf(version, "%d.%d", &major, &minor);
-    if (major == MPICH_NUMVERSION / 10000000 &&
-        minor == MPICH_NUMVERSION / 100000 % 100)
+    if (major == MPICH_NUMVERSION / 10000000 && minor == MPICH_NUMVERSION / 100000 % 100)
         return true;
     snprintf(why, bytes, "this is MPICH %s, and " NAME " is for MPICH %s", version,
              MPICH_VERSION);

@@ -4,11 +4,12 @@
 struct tmbm_walk tmbm_walk_make(const struct tmbm_data *data, const void *buffer,
                                 enum tmbm_element element)
 {
-    size_t bytes = tmbm_element_bytes(element);
     struct tmbm_walk walk = {.typed = data->type != NULL};
 
-    if (element != TMBM_MIXED && bytes != tmbm_element_extent(element))
-        walk.whole = bytes;
+    if (tmbm_element_bytes(element) != tmbm_element_span(element)) {
+        walk.data = tmbm_element_bytes(element);
+        walk.span = tmbm_element_span(element);
+    }
     if (walk.typed) {
         walk.cursor = tmbm_cursor_make(data->type, buffer, data->count);
     } else {
@@ -18,17 +19,27 @@ struct tmbm_walk tmbm_walk_make(const struct tmbm_data *data, const void *buffer
     return walk;
 }
 
-/* An element with a gap inside comes in several pieces: where the first one is, it is. */
-bool tmbm_walk_more(struct tmbm_walk *walk)
+/* An element with a gap inside comes in several pieces, of which the first is where it
+ * is. */
+static void element_gather(struct tmbm_walk *walk)
 {
     uint8_t *piece;
 
+    walk->left = tmbm_cursor_next(&walk->cursor, walk->data, &walk->at);
+    for (uint64_t got = walk->left, more = got; more && got < walk->data; got += more)
+        more = tmbm_cursor_next(&walk->cursor, walk->data - got, &piece);
+    if (walk->left)
+        walk->left = walk->span;
+}
+
+bool tmbm_walk_more(struct tmbm_walk *walk)
+{
     if (walk->left || !walk->typed)
         return walk->left > 0;
-    walk->left = tmbm_cursor_next(&walk->cursor, walk->whole ? walk->whole : UINT64_MAX,
-                                  &walk->at);
-    while (walk->left && walk->left < walk->whole)
-        walk->left += tmbm_cursor_next(&walk->cursor, walk->whole - walk->left, &piece);
+    if (walk->span)
+        element_gather(walk);
+    else
+        walk->left = tmbm_cursor_next(&walk->cursor, UINT64_MAX, &walk->at);
     return walk->left > 0;
 }
 

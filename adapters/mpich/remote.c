@@ -27,17 +27,6 @@ struct piece {
     uint64_t bytes;
 };
 
-/* How much of the data a piece has: elements with gaps go with them. */
-static uint64_t piece_data(const struct head *head, uint64_t bytes)
-{
-    enum tmbm_element element = (enum tmbm_element)head->element;
-
-    if (head->kind != KIND_UPDATE ||
-        tmbm_element_bytes(element) == tmbm_element_extent(element))
-        return bytes;
-    return tmbm_element_span(element);
-}
-
 static uint64_t padded(uint64_t bytes)
 {
     return (bytes + 15) & ~UINT64_C(15);
@@ -87,16 +76,10 @@ static bool head_valid(const struct head *head)
 static bool piece_valid(struct tmbm_win *win, const struct head *head,
                         const struct piece *piece)
 {
-    size_t element;
-
-    if (head->kind == KIND_UPDATE) {
-        element = tmbm_element_bytes((enum tmbm_element)head->element);
-        if (piece->bytes % element ||
-            (element != tmbm_element_extent((enum tmbm_element)head->element) &&
-             piece->bytes != element))
-            return false;
-    }
-    return reachable(win, piece->offset, piece_data(head, piece->bytes));
+    if (head->kind == KIND_UPDATE &&
+        piece->bytes % tmbm_element_span((enum tmbm_element)head->element))
+        return false;
+    return reachable(win, piece->offset, piece->bytes);
 }
 
 /* in: data that goes there, if any, then the pieces. */
@@ -112,20 +95,18 @@ static int pieces_work(struct tmbm_win *win, const struct head *head, const uint
     operand = head->kind == KIND_PUT || (head->kind == KIND_UPDATE && data > 0);
     for (uint32_t i = 0; i < head->pieces; i++) {
         struct piece piece;
-        uint64_t bytes;
 
         memcpy(&piece, in + data + i * sizeof piece, sizeof piece);
-        bytes = piece_data(head, piece.bytes);
         if (!piece_valid(win, head, &piece))
             return -ERANGE;
-        if ((operand && (done > data || bytes > data - done)) ||
-            (out_bytes && (done > out_bytes || bytes > out_bytes - done)) ||
+        if ((operand && (done > data || piece.bytes > data - done)) ||
+            (out_bytes && (done > out_bytes || piece.bytes > out_bytes - done)) ||
             (!operand && head->kind == KIND_UPDATE && head->op != TMBM_NO_OP) ||
-            (!out_bytes && head->kind == KIND_GET && bytes))
+            (!out_bytes && head->kind == KIND_GET && piece.bytes))
             return -EPROTO;
         piece_work(win, head, &piece, operand ? in + done : NULL,
                    out_bytes ? out + done : NULL);
-        done += bytes;
+        done += piece.bytes;
     }
     return 0;
 }
@@ -187,18 +168,19 @@ static int batch_open(struct batch *batch, const struct tmbm_place *place,
     return MPI_SUCCESS;
 }
 
+/* The gap in MPI_SHORT_INT is the application's. */
 static void results_scatter(const struct batch *batch)
 {
     const uint8_t *from = batch->data;
 
     for (uint32_t i = 0; i < batch->head.pieces; i++) {
-        uint64_t bytes = piece_data(&batch->head, batch->pieces[i].bytes);
+        uint64_t bytes = batch->pieces[i].bytes;
 
-        if (bytes == batch->pieces[i].bytes)
+        if (batch->head.element == TMBM_SHORT_INT)
+            tmbm_op_apply(TMBM_REPLACE, TMBM_SHORT_INT, batch->results[i], from, NULL,
+                          bytes / tmbm_element_span(TMBM_SHORT_INT));
+        else
             memcpy(batch->results[i], from, bytes);
-        else /* the pair's gap is the application's */
-            tmbm_op_apply(TMBM_REPLACE, (enum tmbm_element)batch->head.element,
-                          batch->results[i], from, NULL, 1);
         from += bytes;
     }
 }
@@ -224,23 +206,24 @@ static int batch_send(struct batch *batch)
     return tmbm_class(rc);
 }
 
-/* One piece: as much of it as fits; returns how much. */
+/* One piece: as much of it as fits, in whole elements; returns how much. */
 static uint64_t batch_add(struct batch *batch, uint64_t offset, const uint8_t *from,
                           uint8_t *result, uint64_t bytes)
 {
-    uint64_t room = batch->room - batch->used, data = piece_data(&batch->head, bytes);
+    uint64_t room = batch->room - batch->used;
+    size_t element = tmbm_element_span((enum tmbm_element)batch->head.element);
 
-    if (batch->head.pieces == batch->pieces_max || room < 64)
+    if (batch->head.pieces == batch->pieces_max)
         return 0;
-    if (data > room) { /* elements have up to 32 bytes, so that some fit */
-        bytes = room & ~UINT64_C(31);
-        data = bytes;
-    }
+    if (bytes > room)
+        bytes = element ? room - room % element : room;
+    if (bytes == 0)
+        return 0;
     if (batch->sends)
-        memcpy(batch->data + batch->used, from, data);
+        memcpy(batch->data + batch->used, from, bytes);
     batch->pieces[batch->head.pieces] = (struct piece){offset, bytes};
     batch->results[batch->head.pieces++] = result;
-    batch->used += data;
+    batch->used += bytes;
     return bytes;
 }
 

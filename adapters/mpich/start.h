@@ -9,8 +9,8 @@
 /* ---- library.c: which MPI this is ---- */
 
 /* Whether it is the MPICH that this was built for; if not, `why` says what is amiss. Ends
- * the process if it is an MPI whose handles aren't MPICH's: its programs can't even be let
- * through. */
+ * the process if it is an MPI whose handles aren't MPICH's: its programs can't even be
+ * let through. */
 bool tmbm_library_check(char *why, size_t bytes);
 
 /* ---- marks.c: who else has this library ---- */

@@ -15,38 +15,42 @@ static uint64_t step_bytes(uint64_t offset, uint64_t bytes, size_t element)
     return room < element ? element : room - room % element;
 }
 
-static void step_apply(struct tmbm_update update, uint8_t *at, const void *operand,
-                       void *result, uint64_t bytes, size_t element, bool gaps)
+/* In pieces elements lie span by span, and in arrays, which operators work on, extent by
+ * extent: they differ for pairs with a gap, which are taken one by one. */
+static void pairs_apply(struct tmbm_update update, uint8_t *at, const uint8_t *operand,
+                        uint8_t *result, uint64_t bytes, size_t span)
 {
-    if (gaps || (update.op != TMBM_REPLACE && update.op != TMBM_NO_OP))
-        tmbm_op_apply(update.op, update.element, at, operand, result, bytes / element);
-    else {
-        if (result)
-            memcpy(result, at, bytes);
-        if (update.op == TMBM_REPLACE)
-            memcpy(at, operand, bytes);
-    }
+    for (uint64_t done = 0; done < bytes; done += span)
+        tmbm_op_apply(update.op, update.element, at + done,
+                      operand ? operand + done : NULL, result ? result + done : NULL, 1);
+}
+
+static void step_apply(struct tmbm_update update, uint8_t *at, const uint8_t *operand,
+                       uint8_t *result, uint64_t bytes, size_t span)
+{
+    if (span != tmbm_element_extent(update.element))
+        pairs_apply(update, at, operand, result, bytes, span);
+    else if (update.op == TMBM_REPLACE && !result)
+        memcpy(at, operand, bytes);
+    else
+        tmbm_op_apply(update.op, update.element, at, operand, result, bytes / span);
 }
 
 void tmbm_update_piece(struct tmbm_control *control, uint8_t *base,
                        struct tmbm_update update, uint64_t offset, const uint8_t *operand,
                        uint8_t *result, uint64_t bytes)
 {
-    size_t element = tmbm_element_bytes(update.element);
-    size_t extent = tmbm_element_extent(update.element);
+    size_t span = tmbm_element_span(update.element);
     uint64_t step;
 
     for (uint64_t done = 0; done < bytes; done += step) {
-        uint64_t span;
-
-        step = step_bytes(offset + done, bytes - done, element);
-        span = element == extent ? step : tmbm_element_span(update.element);
+        step = step_bytes(offset + done, bytes - done, span);
         if (!update.sole)
-            tmbm_stripes_take(control, offset + done, span);
+            tmbm_stripes_take(control, offset + done, step);
         step_apply(update, base + offset + done, operand ? operand + done : NULL,
-                   result ? result + done : NULL, step, element, element != extent);
+                   result ? result + done : NULL, step, span);
         if (!update.sole)
-            tmbm_stripes_give(control, offset + done, span);
+            tmbm_stripes_give(control, offset + done, step);
     }
 }
 
