@@ -101,6 +101,11 @@ test_unit_budget_test_SOURCES = test/unit/budget_test.c
 test_unit_budget_test_CFLAGS = $(unit_cflags)
 test_unit_budget_test_LDADD = $(unit_libs)
 
+unit_tests += test/unit/server_job_test
+test_unit_server_job_test_SOURCES = test/unit/server_job_test.c
+test_unit_server_job_test_CFLAGS = $(unit_cflags)
+test_unit_server_job_test_LDADD = $(unit_libs)
+
 unit_tests += test/unit/server_test
 test_unit_server_test_SOURCES = test/unit/server_test.c
 test_unit_server_test_CFLAGS = $(unit_cflags)

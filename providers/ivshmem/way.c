@@ -28,7 +28,7 @@ void tmbi_way_leave(struct tmbi_way *way)
 
 /* ---- choosing ---- */
 
-static uint64_t power_of_two(uint64_t bytes)
+uint64_t tmbi_way_region_bytes(uint64_t bytes)
 {
     uint64_t power = TMBI_REGION_MIN;
 
@@ -124,7 +124,7 @@ int tmbi_way_open(const struct tmbi_way_config *config, int64_t deadline,
     if (config->server)
         status = tmbi_host_open_way(config->server, deadline, way);
     else if (config->alone && !config->device)
-        status = tmbi_host_private_way(power_of_two(config->private_bytes), way);
+        status = tmbi_host_private_way(tmbi_way_region_bytes(config->private_bytes), way);
     else
         status = device_open(config, way);
     if (!status)

@@ -79,11 +79,13 @@ close_listener:
     return rc;
 }
 
-static int tcp_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
+static int tcp_open(const struct tmbi_job *job, const char *place,
+                    struct tmbi_endpoint **ep)
 {
     struct tmbi_tcp *tcp = aligned_alloc(64, (sizeof *tcp + 63) / 64 * 64);
     int rc;
 
+    (void)place; /* never made */
     if (!tcp)
         return -ENOMEM;
     memset(tcp, 0, sizeof *tcp);
