@@ -625,6 +625,7 @@ mpich_usage() {
 }
 
 # What the environment becomes; a library that is none is ignored by the loader.
+# shellcheck disable=SC2016 # the ranks' shells expand it
 mpich_environment() {
     mkdir "$work/lib" "$work/a lib"
     : >"$work/lib/other.so"
@@ -634,7 +635,7 @@ mpich_environment() {
     code_is 0
     out_is "$work/lib/other.so,,$work/r"
     LD_PRELOAD=libm.so.6 tombolo mpich --library="$work/lib/other.so" --off --report \
-        -- sh -c 'echo "$LD_PRELOAD,$TMB_MPICH,$TMB_MPICH_REPORT"; [ -x "$TMB_TOMBOLO" ]; exit 3'
+        -- sh -c 'echo "$LD_PRELOAD,$TMB_MPICH,$TMB_MPICH_REPORT"; [ -x "$TMB_TOMBOLO" ] && exit 3'
     code_is 3
     out_is "$work/lib/other.so:libm.so.6,off,1"
     tombolo mpich --library="$work/a lib/other.so" -- true
@@ -642,6 +643,7 @@ mpich_environment() {
     err_has "a path with a colon or a blank"
 }
 
+# shellcheck disable=SC2016
 mpich_library() {
     tombolo mpich -- sh -c 'echo "$LD_PRELOAD"'
     code_is 0
