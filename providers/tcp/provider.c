@@ -47,8 +47,10 @@ static const struct tmbi_env_table env = {
 
 static int endpoint_open(struct tmbi_tcp *tcp)
 {
-    int rc = tmbi_tcp_place_choose(&tcp->config, &tcp->place);
+    int rc = tmbi_tcp_library_load();
 
+    if (!rc)
+        rc = tmbi_tcp_place_choose(&tcp->config, &tcp->place);
     if (rc)
         return rc;
     tcp->listener = tmbi_tcp_place_listen(&tcp->place);

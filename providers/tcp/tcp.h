@@ -155,6 +155,11 @@ int tmbi_tcp_place_choose(const struct tmbi_tcp_config *config,
 /* A listening socket there, or a negative errno. Logs. */
 int tmbi_tcp_place_listen(const struct tmbi_tcp_place *place);
 
+/* ---- library.c ---- */
+
+/* Before anything of libfabric's is called. -ENODEV, logged at info: it isn't there. */
+int tmbi_tcp_library_load(void);
+
 /* ---- fabric.c ---- */
 
 int tmbi_tcp_fabric_open(struct tmbi_tcp *tcp);
