@@ -14,9 +14,16 @@
 
 #define TMBI_ENDPOINTS_MAX 2
 
+/* Where a rank is, for people, as it says itself; NUL-terminated printable characters. */
+struct tmbi_place {
+    char host[32];                 /* its host's name */
+    char region[TMBI_REGION_NAME]; /* that it has; "": none */
+};
+
 /* How a rank is reached; constant after tmb_init, but for `known_dead`. */
 struct tmbi_route {
     struct tmbi_endpoint *ep;
+    struct tmbi_place place;
     const char *why;        /* there is none, as far as is known */
     atomic_bool known_dead; /* the application has asked, and so knows */
 };

@@ -12,7 +12,7 @@ libtmbcore_la_SOURCES = \
 	core/provider.h core/shared.h core/request.h core/clock.h core/log.h core/env.h core/stats.h core/export.h core/fence.h \
 	core/bootstrap/bootstrap.h core/bootstrap/launch.h \
 	core/lockword.h core/lockword.c core/wake.h core/wake.c \
-	core/handle.h core/handle.c core/context.h core/context.c core/meet.c core/provider.c \
+	core/handle.h core/handle.c core/context.h core/context.c core/meet.c core/routes.h core/routes.c core/ranks.h core/ranks.c core/provider.c \
 	core/team.h core/team.c core/collective.c core/window.h core/window.c core/window_table.c \
 	core/copy.h core/copy.c core/rma.c core/strided.c core/signal.c core/reduce.h core/reduce.c \
 	core/atomics.c core/locks.c core/lockcall.c core/host.c core/agent.h core/agent.c core/status.c

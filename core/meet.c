@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Opening providers, meeting the other ranks, and finding a route to each. */
 #include <errno.h>
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
+#include "routes.h"
 #include "team.h"
 #include "topology.h"
 #include "wake.h"
@@ -91,9 +93,10 @@ _Static_assert(sizeof(struct hello) == 24 + 128, "hello layout");
 struct world_part {
     int32_t status;
     uint32_t reserved;
+    struct tmbi_place place;
     struct tmbi_window_desc sync;
 };
-_Static_assert(sizeof(struct world_part) == 8 + 152, "world part layout");
+_Static_assert(sizeof(struct world_part) == 8 + 48 + 152, "world part layout");
 
 static int exchange(const void *mine, size_t bytes, void *all, int64_t deadline)
 {
@@ -146,8 +149,6 @@ static int hellos_check(const struct hello *hellos, int size)
 
 /* ---- routes ---- */
 
-static const char *const no_provider = "no provider in use there and here";
-
 /* The first endpoint that reaches a rank carries all traffic with it: a later one does
  * not even meet it. */
 static void routed_hide(struct hello *hellos)
@@ -174,39 +175,6 @@ static int routes_add(struct tmbi_endpoint *ep, struct hello *hellos, int64_t de
     return rc;
 }
 
-static int routes_missing(void)
-{
-    int missing = 0;
-
-    for (int i = 0; i < tmbi_context.bootstrap.job.size; i++)
-        missing += !tmbi_context.routes[i].ep;
-    return missing;
-}
-
-static int routes_check(void)
-{
-    int missing = routes_missing(), first = 0;
-    char others[32] = "";
-
-    if (!missing)
-        return 0;
-    if (tmbi_context.endpoint_count == 0) {
-        tmbi_error("TMB_PROVIDER=%s: none of these can be used here (TMB_LOG=info says "
-                   "why); ranks are started with `tombolo run`",
-                   tmbi_context.config.provider);
-        return -ENODEV;
-    }
-    while (tmbi_context.routes[first].ep)
-        first++;
-    if (missing > 1)
-        snprintf(others, sizeof(others), " and %d others", missing - 1);
-    tmbi_error("tmb_init: TMB_PROVIDER=%s does not reach rank %d%s: %s",
-               tmbi_context.config.provider, first, others,
-               tmbi_context.routes[first].why ? tmbi_context.routes[first].why
-                                              : no_provider);
-    return -ENODEV;
-}
-
 /* Every rank says whether it succeeded, so that all join or none; positive: how many
  * ranks it still misses, and the result is what anyone does. */
 static int agree(int rc, int32_t *all, int64_t deadline)
@@ -230,7 +198,7 @@ static int round_run(const struct tmbi_provider *provider, bool wanted, int rc,
     struct tmbi_endpoint *ep = NULL;
     int met;
 
-    if (rc == 0 && wanted && routes_missing())
+    if (rc == 0 && wanted && tmbi_routes_missing())
         rc = endpoint_open(provider);
     if (tmbi_context.endpoint_count > before)
         ep = tmbi_context.endpoints[before];
@@ -243,7 +211,7 @@ static int round_run(const struct tmbi_provider *provider, bool wanted, int rc,
         rc = routes_add(ep, hellos, deadline);
     if (met) /* no more is exchanged with those who could not exchange this */
         return rc;
-    return agree(rc ? rc : routes_missing(), (int32_t *)hellos, deadline);
+    return agree(rc ? rc : tmbi_routes_missing(), (int32_t *)hellos, deadline);
 }
 
 /* Open and meet by one provider after the other, until nobody misses anybody. */
@@ -296,6 +264,36 @@ static int64_t spin_choose(void)
 
 /* ---- the world ---- */
 
+static void place_fill(struct tmbi_place *place)
+{
+    char name[HOST_NAME_MAX + 1] = "?";
+
+    gethostname(name, sizeof(name) - 1);
+    memset(place, 0, sizeof(*place));
+    memcpy(place->host, name, strnlen(name, sizeof(place->host) - 1));
+    place->host[strcspn(place->host, ".")] = '\0';
+    for (int i = 0; i < tmbi_context.endpoint_count && !place->region[0]; i++)
+        memcpy(place->region, tmbi_context.endpoints[i]->region, sizeof(place->region));
+}
+
+/* What a peer calls itself goes to terminals and logs. */
+static void name_take(char *name, const char *told, size_t bytes)
+{
+    memset(name, 0, bytes);
+    for (size_t i = 0; i + 1 < bytes && told[i]; i++)
+        name[i] = told[i] > ' ' && told[i] <= '~' ? told[i] : '?';
+}
+
+static void places_take(const struct world_part *parts)
+{
+    for (int i = 0; i < tmbi_context.bootstrap.job.size; i++) {
+        struct tmbi_place *place = &tmbi_context.routes[i].place;
+
+        name_take(place->host, parts[i].place.host, sizeof(place->host));
+        name_take(place->region, parts[i].place.region, sizeof(place->region));
+    }
+}
+
 static int world_make(const struct world_part *parts, struct tmb_win *sync)
 {
     const struct tmbi_job *job = &tmbi_context.bootstrap.job;
@@ -328,8 +326,13 @@ static int world_meet(int rc, int64_t deadline)
         rc = tmbi_window_local(TMBI_WINDOW_ALLOC, NULL, sizeof(struct tmbi_sync), 0, size,
                                &sync, &mine->sync);
     mine->status = rc;
+    place_fill(&mine->place);
     met = exchange(mine, sizeof(*mine), parts, deadline);
     rc = rc ? rc : met;
+    if (met == 0) {
+        places_take(parts);
+        tmbi_routes_log();
+    }
     if (rc == 0)
         rc = world_make(parts, sync);
     if (met == 0) /* the parts are read: their memory serves for the answers */
@@ -356,7 +359,7 @@ int tmbi_meet(int64_t deadline)
         goto free_hellos;
     rc = routes_make(hellos, deadline);
     if (rc == 0) /* on all ranks */
-        rc = world_meet(routes_check(), deadline);
+        rc = world_meet(tmbi_routes_check(), deadline);
 
 free_hellos:
     free(hellos);

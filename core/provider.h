@@ -40,6 +40,9 @@ struct tmbi_env_table;
 #define TMBI_ADDRESS_BYTES 128
 #define TMBI_KEY_BYTES     64
 
+/* What an endpoint calls the memory that it shares: a NUL-terminated short name. */
+#define TMBI_REGION_NAME 16
+
 /* Who we are; owned by core, valid from open() to close(). */
 struct tmbi_job {
     int rank;
@@ -57,6 +60,8 @@ struct tmbi_endpoint {
                                        waits read it with acquire) */
     size_t call_bytes;              /* the most payload of one call() */
     uint32_t caps;                  /* what it can do as it was opened: of ops->caps */
+    char region[TMBI_REGION_NAME];  /* equal on all who share that memory, and on nobody
+                                       else; "": none is shared. For information */
 };
 
 /* Memory of this process that peers can reach. Allocated and freed by the provider. */

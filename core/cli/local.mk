@@ -4,6 +4,7 @@ tombolo_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
 tombolo_LDADD = libtombolo.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)
 tombolo_SOURCES = core/cli/cli.h core/cli/main.c \
 	core/cli/info.h core/cli/info.c core/cli/info_json.c \
+	core/cli/job.h core/cli/job.c core/cli/job_json.c \
 	core/cli/run.c core/cli/launch.h core/cli/launch.c core/cli/ending.c \
 	core/cli/machines.h core/cli/machines.c \
 	core/cli/process.h core/cli/process.c \
