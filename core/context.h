@@ -37,6 +37,7 @@ struct tmbi_context {
     struct tmbi_bootstrap bootstrap;
     struct tmbi_endpoint *endpoints[TMBI_ENDPOINTS_MAX]; /* by preference */
     int endpoint_count;
+    char unusable[512];        /* why the other providers have no endpoint */
     struct tmbi_route *routes; /* by rank of the job */
     struct tmb_team *world;
     _Atomic uint32_t acknowledged; /* grows with each known_dead */

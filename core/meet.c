@@ -62,8 +62,6 @@ static int endpoint_open(const struct tmbi_provider *provider)
 
     if (rc == 0)
         tmbi_context.endpoints[tmbi_context.endpoint_count++] = ep;
-    else if (rc == -ENODEV)
-        tmbi_info("provider %s can't be used here", provider->name);
     return rc == -ENODEV ? 0 : rc;
 }
 
@@ -354,6 +352,7 @@ int tmbi_meet(int64_t deadline)
     struct hello *hellos = calloc(size + 1, sizeof(*hellos));
     int rc = -ENOMEM;
 
+    tmbi_context.unusable[0] = '\0';
     tmbi_context.routes = calloc(size, sizeof(*tmbi_context.routes));
     if (!hellos || !tmbi_context.routes)
         goto free_hellos;

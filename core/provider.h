@@ -94,8 +94,8 @@ struct tmbi_provider {
     const struct tmbi_env_table *env; /* its variables; core checks and prints them */
 
     /*
-     * Attach this process. -ENODEV: this provider can't be used here (logged at info;
-     * core goes on with the next); any other error ends tmb_init.
+     * Attach this process. -ENODEV: this provider can't be used here (and has said why by
+     * tmbi_unusable(); core goes on with the next); any other error ends tmb_init.
      */
     int (*open)(const struct tmbi_job *job, struct tmbi_endpoint **ep);
 
@@ -185,6 +185,10 @@ struct tmbi_provider {
 };
 
 /* ------------------------------------------------- what a provider calls up -- */
+
+/* By open(): why this provider can't be used here, in a line that begins with its name.
+ * Logged at info, or, if no other can be used, with the error. */
+void tmbi_unusable(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
 
 /* Wait: spin, then sleep on the own line until ready(arg), or `deadline` (of
  * tmbi_clock_ns(); INT64_MAX: never) with -ETIMEDOUT. ready() must not block. */

@@ -2,6 +2,7 @@
 #include "routes.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,21 @@ static int job_rank(void)
 static const struct tmbi_place *place_of(int rank)
 {
     return &tmbi_context.routes[rank].place;
+}
+
+/* ---- providers that can't be used ---- */
+
+void tmbi_unusable(const char *format, ...)
+{
+    size_t room = sizeof(tmbi_context.unusable), used = strlen(tmbi_context.unusable);
+    char why[256];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(why, sizeof(why), format, args);
+    va_end(args);
+    snprintf(tmbi_context.unusable + used, room - used, "%s%s", used ? "; " : "", why);
+    tmbi_info("%s", why);
 }
 
 /* ---- ranks that are not reached ---- */
@@ -88,9 +104,8 @@ int tmbi_routes_check(void)
     if (!tmbi_routes_missing())
         return 0;
     if (tmbi_context.endpoint_count == 0) {
-        tmbi_error("TMB_PROVIDER=%s: none of these can be used here (TMB_LOG=info says "
-                   "why); ranks are started with `tombolo run`",
-                   providers);
+        tmbi_error("TMB_PROVIDER=%s: no provider can be used here: %s", providers,
+                   tmbi_context.unusable);
         return -ENODEV;
     }
     missing_text(missing, sizeof(missing));
