@@ -685,6 +685,23 @@ job_mixed_one() {
 2 to 0-1: tcp"
 }
 
+# Rank 2 has a pid namespace of its own, and so is on another host of the same name.
+job_hosts() {
+    cat >"$work/apart" <<'END'
+#!/bin/sh
+[ "$TMB_RANK" -lt 2 ] || exec unshare -p -f "$@"
+exec "$@"
+END
+    chmod +x "$work/apart"
+    split=("$work/apart")
+    job 3 --
+    code_is 0
+    grep -qx 'Job of 3 ranks on 2 hosts' "$work/out"
+    [ "$(awk '$1 ~ /^[0-9]+$/ { sub(".*/", "", $2); print $1, $2 }' "$work/out")" = "0 1
+1 1
+2 2" ]
+}
+
 job_json() {
     split=("$here/mixed.sh")
     job 3 MIXED=2 TMB_TCP_INTERFACE=lo -- --json
@@ -844,6 +861,11 @@ check info-values info_values
 check info-json info_json
 check info-job-mapped job_mapped
 check info-job-alone job_alone
+if unshare -p -f true 2>/dev/null; then
+    check info-job-hosts job_hosts
+else
+    skip info-job-hosts "no pid namespace can be made here (root can)"
+fi
 check info-job-unreached job_unreached
 check log-unreached log_unreached
 if grep -qx '  tcp' < <("$tombolo" info); then

@@ -144,32 +144,42 @@ static void check_arguments(struct argp_state *state, const struct arguments *ar
                    arguments->plot, wanted);
 }
 
+static void parse_iters(struct argp_state *state, const char *text, struct perf *perf)
+{
+    if (tmbi_parse_int(text, 1, INT64_C(1) << 40, &perf->iters))
+        argp_error(state, "--iters %s: must be a number from 1 on", text);
+}
+
+static void parse_ranks(struct argp_state *state, const char *text,
+                        struct arguments *arguments)
+{
+    int64_t ranks;
+
+    if (tmbi_parse_int(text, 2, 4096, &ranks))
+        argp_error(state, "-n %s: must be a number from 2 on", text);
+    arguments->ranks = text;
+}
+
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
-    int64_t ranks;
 
     switch (key) {
     case KEY_SIZES:
         parse_sizes(state, value, &arguments->perf);
         break;
     case KEY_ITERS:
-        if (tmbi_parse_int(value, 1, INT64_C(1) << 40, &arguments->perf.iters))
-            argp_error(state, "--iters %s: must be a number from 1 on", value);
+        parse_iters(state, value, &arguments->perf);
         break;
     case KEY_TARGET:
         parse_target(state, value, &arguments->perf);
         break;
     case KEY_JSON:
-        arguments->perf.format = PERF_JSON;
-        break;
     case KEY_CSV:
-        arguments->perf.format = PERF_CSV;
+        arguments->perf.format = key == KEY_JSON ? PERF_JSON : PERF_CSV;
         break;
     case 'n':
-        if (tmbi_parse_int(value, 2, 4096, &ranks))
-            argp_error(state, "-n %s: must be a number from 2 on", value);
-        arguments->ranks = value;
+        parse_ranks(state, value, arguments);
         break;
     case 'p':
         arguments->provider = value;
