@@ -42,6 +42,8 @@ struct tmbi_env_table;
 
 /* Where ranks of one host meet, as the one that made it tells the others: a string. */
 #define TMBI_PLACE_BYTES 64
+/* What an endpoint calls the memory that it shares: a NUL-terminated short name. */
+#define TMBI_REGION_NAME 16
 
 /* Who we are; owned by core, valid from open() to close(). */
 struct tmbi_job {
@@ -60,6 +62,8 @@ struct tmbi_endpoint {
                                        waits read it with acquire) */
     size_t call_bytes;              /* the most payload of one call() */
     uint32_t caps;                  /* what it can do as it was opened: of ops->caps */
+    char region[TMBI_REGION_NAME];  /* equal on all who share that memory, and on nobody
+                                       else; "": none is shared. For information */
 };
 
 /* Memory of this process that peers can reach. Allocated and freed by the provider. */
@@ -98,8 +102,8 @@ struct tmbi_provider {
 
     /*
      * Attach this process: where the environment says, or at a place that place_make()
-     * made. -ENODEV: this provider can't be used here (logged at info; core goes on with
-     * the next); any other error ends tmb_init.
+     * made. -ENODEV: this provider can't be used here (and has said why by
+     * tmbi_unusable(); core goes on with the next); any other error ends tmb_init.
      */
     int (*open)(const struct tmbi_job *job, const char *place, struct tmbi_endpoint **ep);
 
@@ -213,6 +217,10 @@ struct tmbi_provider {
 };
 
 /* ------------------------------------------------- what a provider calls up -- */
+
+/* By open(): why this provider can't be used here, in a line that begins with its name.
+ * Logged at info, or, if no other can be used, with the error. */
+void tmbi_unusable(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
 
 /* Wait: spin, then sleep on the own line until ready(arg), or `deadline` (of
  * tmbi_clock_ns(); INT64_MAX: never) with -ETIMEDOUT. ready() must not block. */

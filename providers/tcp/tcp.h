@@ -154,6 +154,8 @@ int tmbi_tcp_place_choose(const struct tmbi_tcp_config *config,
                           struct tmbi_tcp_place *place);
 /* A listening socket there, or a negative errno. Logs. */
 int tmbi_tcp_place_listen(const struct tmbi_tcp_place *place);
+/* Say that no port is free. */
+void tmbi_tcp_place_full(const struct tmbi_tcp_place *place);
 
 /* ---- library.c ---- */
 

@@ -38,8 +38,11 @@ int perf_limit_cacheline(const struct perf *perf, struct perf_row *row)
     struct perf_samples samples;
     struct perf_window w;
     uint64_t total;
-    int rc = perf_window_open(perf, 64, &w);
+    int rc;
 
+    if (!perf->mapped)
+        return 0;
+    rc = perf_window_open(perf, 64, &w);
     if (rc == 0)
         rc = perf_samples_init(&samples, perf, 200000, 200);
     if (rc)
