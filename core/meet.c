@@ -237,7 +237,7 @@ static int round_run(const struct tmbi_provider *provider, bool wanted, int rc,
                      struct hello *hellos, int64_t deadline)
 {
     struct round round = {.provider = provider,
-                          .wanted = wanted && routes_missing(),
+                          .wanted = wanted && tmbi_routes_missing(),
                           .hellos = hellos,
                           .deadline = deadline};
 

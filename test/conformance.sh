@@ -14,24 +14,11 @@ truncate -s 256M "$region"
 board=$(mktemp) # where ranks meet that join as an adapter's
 trap 'rm -f "$log" "$region" "$board"' EXIT
 
-# Run it; each of its cases counts here, named with its configuration.
 suite() { # CONFIGURATION RANKS ENVIRONMENT...
-    local configuration=$1 ranks=$2 word name status=0
-    shift 2
-    env SUITE_ADOPTS=all "$@" timeout 600 "$tombolo" run -n "$ranks" "${options[@]}" -- \
+    local status=0
+    env SUITE_ADOPTS=all "${@:3}" timeout 600 "$tombolo" run -n "$2" "${options[@]}" -- \
         "${program[@]}" "${cases[@]}" >"$log" 2>&1 || status=$?
-    while read -r word name; do
-        case $word in
-        ok) pass "$configuration $name" ;;
-        not) fail "$configuration ${name#ok }" ;;
-        skip) skip "$configuration ${name%%:*}" "${name#*: }" ;;
-        esac
-    done < <(grep -E '^((not )?ok|skip) ' "$log" || true)
-    # A suite that crashed or hung has no last line, or says less than it counted.
-    if [ "$status" -ne 0 ] || ! grep -qE '^[1-9][0-9]* passed, 0 failed, ' "$log"; then
-        fail "$configuration ends well" "exit code $status"
-        grep -vE '^ok ' "$log" | tail -n 60 | sed 's/^/    /'
-    fi
+    suite_cases "$1" "$log" "$status"
 }
 
 # What makes no system call and no allocation.
