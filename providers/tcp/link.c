@@ -53,22 +53,48 @@ void tmbi_tcp_peer_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int sta
     tmbi_wake_self(TMBI_LINE_WAIT);
 }
 
-/* ---- sending ---- */
+/* ---- sending; with the send mutex, up to the next line ---- */
 
-static int buffer_add(struct tmbi_tcp_buffer *buffer, const void *bytes, size_t count)
+static size_t kept(const struct tmbi_tcp_link *link)
 {
-    if (buffer->capacity - buffer->used < count) {
-        size_t capacity = (buffer->used + count) * 2;
-        uint8_t *larger = realloc(buffer->bytes, capacity);
+    return link->out.used - link->gone;
+}
+
+static void gone_drop(struct tmbi_tcp_link *link)
+{
+    if (link->gone)
+        memmove(link->out.bytes, link->out.bytes + link->gone, kept(link));
+    link->out.used -= link->gone;
+    link->gone = 0;
+}
+
+static int out_add(struct tmbi_tcp_link *link, const void *bytes, size_t count)
+{
+    struct tmbi_tcp_buffer *out = &link->out;
+
+    if (out->capacity - out->used < count)
+        gone_drop(link);
+    if (out->capacity - out->used < count) {
+        size_t capacity = (out->used + count) * 2;
+        uint8_t *larger = realloc(out->bytes, capacity);
 
         if (!larger)
             return -ENOMEM;
-        buffer->bytes = larger;
-        buffer->capacity = capacity;
+        out->bytes = larger;
+        out->capacity = capacity;
     }
-    memcpy(buffer->bytes + buffer->used, bytes, count);
-    buffer->used += count;
+    memcpy(out->bytes + out->used, bytes, count);
+    out->used += count;
     return 0;
+}
+
+/* What is kept waits for room; while it is more than is good, nothing is heard. */
+static void watch(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    struct tmbi_tcp_link *link = &peer->link;
+
+    tmbi_tcp_watch_link(tcp, peer, kept(link) <= BACKLOG_MAX && !link->lookers,
+                        kept(link) > 0);
 }
 
 /* What the socket took of it all; what ends a link is noticed by who receives. */
@@ -81,13 +107,10 @@ static size_t send_now(struct tmbi_tcp_link *link, struct iovec *parts, size_t c
     return sent < 0 ? 0 : (size_t)sent;
 }
 
-/* With the send mutex. */
 static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                         struct iovec *parts, size_t count)
 {
-    struct tmbi_tcp_buffer *out = &peer->link.out;
-    bool idle = out->used == 0;
-    size_t sent = idle ? send_now(&peer->link, parts, count) : 0;
+    size_t sent = kept(&peer->link) ? 0 : send_now(&peer->link, parts, count);
     int rc = 0;
 
     for (size_t i = 0; i < count && rc == 0; i++) {
@@ -95,13 +118,14 @@ static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
 
         sent -= gone;
         if (gone < parts[i].iov_len)
-            rc = buffer_add(out, (uint8_t *)parts[i].iov_base + gone,
-                            parts[i].iov_len - gone);
+            rc = out_add(&peer->link, (uint8_t *)parts[i].iov_base + gone,
+                         parts[i].iov_len - gone);
     }
-    if (out->used && (idle || out->used > BACKLOG_MAX))
-        tmbi_tcp_watch_link(tcp, peer, out->used <= BACKLOG_MAX, true);
+    watch(tcp, peer);
     return rc;
 }
+
+/* ---- sending ---- */
 
 int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
@@ -120,20 +144,31 @@ int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     return rc;
 }
 
-void tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 {
-    struct tmbi_tcp_buffer *out = &peer->link.out;
+    struct tmbi_tcp_link *link = &peer->link;
     struct iovec part;
-    size_t sent;
+    size_t left;
 
+    pthread_mutex_lock(&link->send_mutex);
+    if (kept(link)) {
+        part = (struct iovec){link->out.bytes + link->gone, kept(link)};
+        link->gone += send_now(link, &part, 1);
+        if (kept(link) == 0)
+            gone_drop(link);
+        watch(tcp, peer);
+    }
+    left = kept(link);
+    pthread_mutex_unlock(&link->send_mutex);
+    return left;
+}
+
+void tmbi_tcp_link_look(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool begin)
+{
     pthread_mutex_lock(&peer->link.send_mutex);
-    part = (struct iovec){out->bytes, out->used};
-    sent = out->used ? send_now(&peer->link, &part, 1) : 0;
-    out->used -= sent;
-    if (sent)
-        memmove(out->bytes, out->bytes + sent, out->used);
-    if (sent)
-        tmbi_tcp_watch_link(tcp, peer, out->used <= BACKLOG_MAX, out->used > 0);
+    peer->link.lookers += begin ? 1 : -1u;
+    if (peer->link.fd >= 0)
+        watch(tcp, peer);
     pthread_mutex_unlock(&peer->link.send_mutex);
 }
 
@@ -197,7 +232,8 @@ static void message_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
         tmbi_tcp_request_take(tcp, peer, header, body);
         break;
     case TMBI_TCP_RESPONSE:
-        tmbi_tcp_response_take(tcp, peer, header, body);
+        if (!tmbi_tcp_response_take(tcp, peer, header, body))
+            garbage(tcp, peer, "an answer to nothing that was asked");
         break;
     case TMBI_TCP_RING:
         tmbi_rung((enum tmbi_line)header->line);
@@ -229,6 +265,7 @@ static void messages_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     }
     if (why && !peer->link.over)
         garbage(tcp, peer, why);
+    tmbi_tcp_puts_answer(tcp, peer);
     in->used -= taken;
     if (taken)
         memmove(in->bytes, in->bytes + taken, in->used);
@@ -259,7 +296,7 @@ static bool backlogged(struct tmbi_tcp_link *link)
     bool is;
 
     pthread_mutex_lock(&link->send_mutex);
-    is = link->out.used > BACKLOG_MAX;
+    is = kept(link) > BACKLOG_MAX;
     pthread_mutex_unlock(&link->send_mutex);
     return is;
 }

@@ -113,8 +113,8 @@ static bool all_sent(struct tmbi_tcp *tcp)
         struct tmbi_tcp_link *link = &tcp->peers[i].link;
 
         pthread_mutex_lock(&link->send_mutex);
-        sent =
-            link->out.used == 0 || tmbi_tcp_peer_state(&tcp->head, i) != TMB_PEER_ALIVE;
+        sent = link->out.used == link->gone ||
+               tmbi_tcp_peer_state(&tcp->head, i) != TMB_PEER_ALIVE;
         pthread_mutex_unlock(&link->send_mutex);
     }
     return sent;

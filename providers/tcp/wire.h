@@ -21,12 +21,15 @@
 enum tmbi_tcp_kind {
     TMBI_TCP_HELLO = 1,    /* first, both ways: struct tmbi_tcp_hello */
     TMBI_TCP_REQUEST = 2,  /* struct tmbi_request, payload; `value`: bytes to answer */
-    TMBI_TCP_RESPONSE = 3, /* payload; `status`, and `value`: the result */
+    TMBI_TCP_RESPONSE = 3, /* payload; `status`, and `value`: the result, or of puts how
+                              many were executed since the last answer */
     TMBI_TCP_RING = 4,     /* `line` */
     TMBI_TCP_BEAT = 5,     /* nothing: the sender is alive */
     TMBI_TCP_BYE = 6,      /* the sender leaves the job; nothing follows */
     TMBI_TCP_DEAD = 7 /* the sender has declared the receiver dead; nothing follows */
 };
+
+#define TMBI_TCP_PUTS 0 /* nobody waits for the answer to one of them */
 
 struct tmbi_tcp_header {
     uint32_t magic;
@@ -34,7 +37,7 @@ struct tmbi_tcp_header {
     uint16_t line;  /* enum tmbi_line */
     uint32_t bytes; /* of body and payload, which follow */
     int32_t status; /* 0, or a negative errno */
-    uint64_t id;    /* which request is answered */
+    uint64_t id;    /* which request is answered; TMBI_TCP_PUTS: puts */
     uint64_t value;
 };
 _Static_assert(sizeof(struct tmbi_tcp_header) == 32, "header layout");
