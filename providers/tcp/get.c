@@ -62,6 +62,24 @@ static int read_take(struct get *get)
     return rc;
 }
 
+static int reads_get(struct get *get)
+{
+    int rc = 0;
+
+    while (rc == 0 && get->taken < get->bytes) {
+        while (rc == 0 && get->posted < get->bytes &&
+               get->posted - get->taken < READS_MAX * TMBI_TCP_TRANSFER_BYTES)
+            rc = read_post(get);
+        if (get->taken < get->posted && rc == 0)
+            rc = read_take(get);
+    }
+    while (get->taken < get->posted) {
+        tmbi_tcp_transfer_return(get->tcp, *read_at(get, get->taken));
+        get->taken += chunk_at(get, get->taken);
+    }
+    return rc;
+}
+
 static int large_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
                      size_t bytes)
 {
@@ -74,18 +92,11 @@ static int large_get(const struct tmbi_remote *remote, uint64_t offset, void *ds
     /* libfabric keeps its own writes in order before this. */
     int rc = tmbi_tcp_sent_await(remote);
 
-    while (rc == 0 && get.taken < bytes) {
-        while (rc == 0 && get.posted < bytes &&
-               (get.posted == get.taken ||
-                get.posted - get.taken < READS_MAX * TMBI_TCP_TRANSFER_BYTES))
-            rc = read_post(&get);
-        if (get.taken < get.posted && rc == 0)
-            rc = read_take(&get);
-    }
-    while (get.taken < get.posted) {
-        tmbi_tcp_transfer_return(get.tcp, *read_at(&get, get.taken));
-        get.taken += chunk_at(&get, get.taken);
-    }
+    if (rc)
+        return rc;
+    tmbi_tcp_fabric_look(get.tcp, true);
+    rc = reads_get(&get);
+    tmbi_tcp_fabric_look(get.tcp, false);
     return rc;
 }
 

@@ -99,6 +99,7 @@ int tmbi_tcp_progress_open(struct tmbi_tcp *tcp)
         rc = tmbi_tcp_watch_add(tcp, tcp->listener, EVENT_LISTEN);
     if (rc == 0)
         rc = tmbi_tcp_watch_add(tcp, tcp->fabric.wait_fd, EVENT_FABRIC);
+    tcp->fabric.watched = true;
     if (rc)
         tmbi_error("tcp: epoll or eventfd: %s", strerror(-rc));
     if (rc)

@@ -228,22 +228,34 @@ static int lent_put(const struct tmbi_remote *remote, uint64_t offset, const voi
     return rc ? rc : lent_rc;
 }
 
+/* Only what is registered can be lent where libfabric says so. */
+static int writes_put(const struct tmbi_remote *remote, uint64_t offset,
+                      const uint8_t *src, size_t bytes)
+{
+    const struct fi_info *info = tmbi_tcp(remote->ep)->fabric.info;
+    bool lends = !(info->domain_attr->mr_mode & FI_MR_LOCAL);
+    size_t most = info->ep_attr->max_msg_size;
+    int64_t deadline = tmbi_op_deadline();
+    int rc = 0;
+
+    for (size_t done = 0, part; done < bytes && rc == 0; done += part) {
+        part = bytes - done < most ? bytes - done : most;
+        rc = (lends && part > TAIL_BYTES ? lent_put : chunks_put)(
+            remote, offset + done, src + done, part, deadline);
+    }
+    return rc;
+}
+
 static int large_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
                      size_t bytes)
 {
-    const struct fi_info *info = tmbi_tcp(remote->ep)->fabric.info;
-    size_t most = info->ep_attr->max_msg_size;
-    int64_t deadline = tmbi_op_deadline();
     int rc = tmbi_tcp_sent_await(remote);
 
-    if (info->domain_attr->mr_mode &
-        FI_MR_LOCAL) /* only what is registered can be lent */
-        return rc ? rc : chunks_put(remote, offset, src, bytes, deadline);
-    for (size_t done = 0, part; done < bytes && rc == 0; done += part) {
-        part = bytes - done < most ? bytes - done : most;
-        rc = (part > TAIL_BYTES ? lent_put : chunks_put)(
-            remote, offset + done, (const uint8_t *)src + done, part, deadline);
-    }
+    if (rc)
+        return rc;
+    tmbi_tcp_fabric_look(tmbi_tcp(remote->ep), true);
+    rc = writes_put(remote, offset, src, bytes);
+    tmbi_tcp_fabric_look(tmbi_tcp(remote->ep), false);
     return rc;
 }
 

@@ -110,7 +110,9 @@ struct tmbi_tcp_fabric {
     struct tmbi_tcp_transfer *free, *all;
     unsigned transfers, transfers_max;
     unsigned under_way; /* of them: libfabric has them */
-    unsigned lookers;   /* threads that look for completions, before they sleep */
+    unsigned lookers;   /* threads that look for completions */
+    unsigned sleepers;  /* threads that sleep until there are some */
+    bool watched;       /* wait_fd wakes the progress thread */
 };
 
 struct tmbi_tcp_registration {
@@ -207,6 +209,9 @@ int tmbi_tcp_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
 /* What a wait is for: an answer on a peer's link, or a completion. */
 enum tmbi_tcp_source { TMBI_TCP_LINK = 1, TMBI_TCP_FABRIC = 2 };
 
+/* This thread looks for completions, or no longer. Around what has several, of which each
+ * would wake the progress thread. */
+void tmbi_tcp_fabric_look(struct tmbi_tcp *tcp, bool begin);
 /* Wait as tmbi_wait_until(): ready() looks for what comes from the source itself. */
 int tmbi_tcp_wait(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                   enum tmbi_tcp_source source, tmbi_ready *ready, void *arg,
