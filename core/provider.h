@@ -216,6 +216,12 @@ uint64_t tmbi_host_identity(void);
 int tmbi_request_execute(struct tmbi_request *request, const void *in, size_t in_bytes,
                          void *out, size_t out_bytes);
 
+/* Where the bytes of a peer's put, a request of TMBI_REQUEST_PUT, are to go, for who
+ * receives them there; validated as above. The window stays until tmbi_request_placed().
+ * NULL: nowhere (logged), and nothing is to be called. */
+void *tmbi_request_place(const struct tmbi_request *request);
+void tmbi_request_placed(void);
+
 /* How long an operation may take that needs a peer's help (TMB_OP_TIMEOUT), as a
  * deadline from now. */
 int64_t tmbi_op_deadline(void);

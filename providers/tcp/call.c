@@ -113,17 +113,25 @@ int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request
     return rc;
 }
 
+/* Here the socket's own copy of what it does not take is cheaper than to wait. */
+#define LENT_MIN 4096
+
 int tmbi_tcp_put_send(const struct tmbi_remote *remote, uint64_t offset, const void *src,
-                      size_t bytes)
+                      size_t bytes, int64_t deadline)
 {
+    struct tmbi_tcp *tcp = tmbi_tcp(remote->ep);
+    struct tmbi_tcp_peer *peer = remote->provider_data;
     struct tmbi_tcp_header header = {.kind = TMBI_TCP_REQUEST, .id = TMBI_TCP_PUTS};
     struct tmbi_request request = {.kind = TMBI_REQUEST_PUT,
                                    .window = remote->window,
                                    .offset = offset,
                                    .count = bytes};
 
-    return tmbi_tcp_link_send(tmbi_tcp(remote->ep), remote->provider_data, &header,
-                              &request, sizeof request, src, bytes);
+    if (bytes < LENT_MIN)
+        return tmbi_tcp_link_send(tcp, peer, &header, &request, sizeof request, src,
+                                  bytes);
+    return tmbi_tcp_link_lend(tcp, peer, &header, &request, sizeof request, src, bytes,
+                              deadline);
 }
 
 /* ---- by whoever pulled the link ---- */
@@ -167,14 +175,11 @@ bool tmbi_tcp_response_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     return true;
 }
 
-static void put_take(struct tmbi_tcp_peer *peer, struct tmbi_request *request,
-                     const uint8_t *payload, size_t bytes)
+void tmbi_tcp_put_taken(struct tmbi_tcp_peer *peer, int status)
 {
-    int rc = tmbi_request_execute(request, payload, bytes, NULL, 0);
-
     peer->link.puts_taken++;
-    if (rc)
-        peer->link.puts_status = rc;
+    if (status)
+        peer->link.puts_status = status;
 }
 
 void tmbi_tcp_puts_answer(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
@@ -186,6 +191,7 @@ void tmbi_tcp_puts_answer(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 
     if (!peer->link.puts_taken)
         return;
+    atomic_store_explicit(&tcp->asked_ns, tmbi_clock_ns(), memory_order_relaxed);
     peer->link.puts_taken = 0;
     peer->link.puts_status = 0;
     if (tmbi_tcp_link_send(tcp, peer, &answer, NULL, 0, NULL, 0))
@@ -203,7 +209,8 @@ void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     request.origin = (uint32_t)peer->rank;
     atomic_store_explicit(&tcp->asked_ns, tmbi_clock_ns(), memory_order_relaxed);
     if (header->id == TMBI_TCP_PUTS) {
-        put_take(peer, &request, body + sizeof request, in_bytes);
+        tmbi_tcp_put_taken(peer, tmbi_request_execute(&request, body + sizeof request,
+                                                      in_bytes, NULL, 0));
         return;
     }
     answer.status = tmbi_request_execute(&request, body + sizeof request, in_bytes,

@@ -42,6 +42,13 @@ static bool info_suits(const struct fi_info *info, const char *wanted)
            !strcmp(info->fabric_attr->prov_name, "tcp;ofi_rxm");
 }
 
+static bool uses_sockets(const struct fi_info *info)
+{
+    const char *name = info->fabric_attr->prov_name;
+
+    return !strncmp(name, "tcp", 3) || !strcmp(name, "net") || !strcmp(name, "sockets");
+}
+
 /* -ENODEV, logged at info: nothing suits. */
 static int info_find(struct tmbi_tcp *tcp, int port, struct fi_info **result)
 {
@@ -124,6 +131,7 @@ static int open_at(struct tmbi_tcp *tcp, int port)
 
     if (rc)
         return rc;
+    tcp->fabric.sockets = uses_sockets(tcp->fabric.info);
     rc = objects_open(&tcp->fabric);
     if (rc)
         objects_close(&tcp->fabric);

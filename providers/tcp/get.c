@@ -112,6 +112,6 @@ static int small_get(const struct tmbi_remote *remote, uint64_t offset, void *ds
 int tmbi_tcp_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
                  size_t bytes)
 {
-    return (bytes <= TMBI_TCP_SMALL_BYTES ? small_get : large_get)(remote, offset, dst,
-                                                                   bytes);
+    return (bytes <= TMBI_TCP_CALL_BYTES ? small_get : large_get)(remote, offset, dst,
+                                                                  bytes);
 }

@@ -55,10 +55,16 @@ struct tmbi_tcp_link {
     pthread_mutex_t send_mutex; /* protects what follows */
     struct tmbi_tcp_buffer out; /* what the socket is still to take, from `gone` on */
     size_t gone;
+    const uint8_t *lent; /* the caller's: follows `out` up to lent_at */
+    size_t lent_bytes, lent_at;
+    uint64_t loans;
     unsigned lookers; /* threads that look for what comes, before they sleep */
     uint32_t watched; /* the events that wake the progress thread */
     pthread_mutex_t receive_mutex; /* protects what follows */
     struct tmbi_tcp_buffer in;
+    struct tmbi_request put; /* of which a part has come; its count is 0: none */
+    uint64_t put_done;       /* bytes of it */
+    int32_t put_status;
     uint64_t puts_taken; /* puts of the peer's that were executed and not answered */
     int32_t puts_status;
     uint8_t *answer;                   /* payload of an answer: TMBI_TCP_CALL_BYTES */
@@ -100,6 +106,7 @@ struct tmbi_tcp_transfer;
 struct tmbi_tcp_fabric {
     pthread_mutex_t mutex; /* protects all below but what open() sets */
     struct fi_info *info;
+    bool sockets; /* it moves bytes as a link does */
     struct fid_fabric *fabric;
     struct fid_domain *domain;
     struct fid_ep *ep;
@@ -187,10 +194,6 @@ void tmbi_tcp_transfers_free(struct tmbi_tcp *tcp);
 
 /* ---- put.c, get.c ---- */
 
-/* Up to here puts and gets go by the link: a message takes less than libfabric's write,
- * and the copy that it costs there is small. */
-#define TMBI_TCP_SMALL_BYTES 32768u
-
 int tmbi_tcp_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
                  size_t bytes);
 /* Wait for the puts that libfabric has, or for those that went by the link: one way
@@ -227,16 +230,26 @@ void tmbi_tcp_link_fini(struct tmbi_tcp_link *link);
 int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
                        size_t body_bytes, const void *payload, size_t payload_bytes);
+/* Send a message whose payload is the caller's until it has gone: at most until the
+ * deadline, then it is copied. Logs a time-out. */
+int tmbi_tcp_link_lend(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                       struct tmbi_tcp_header *header, const void *body,
+                       size_t body_bytes, const void *payload, size_t payload_bytes,
+                       int64_t deadline);
 /* Send what was kept. Returns how much still is. */
 size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* A thread looks for what comes on a link, or no longer. */
 void tmbi_tcp_link_look(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool begin);
-/* Take what has come, unless another thread does. */
-void tmbi_tcp_link_pull(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* A peer has ended, for good. why: for the log, NULL: it is known or expected. */
 void tmbi_tcp_peer_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int state,
                        const char *why);
+/* So much is kept that the peer has to read first. */
+bool tmbi_tcp_link_backlogged(struct tmbi_tcp_peer *peer);
 
+/* ---- receive.c ---- */
+
+/* Take what has come, unless another thread does. */
+void tmbi_tcp_link_pull(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* ---- meet.c ---- */
 
 int tmbi_tcp_identify(struct tmbi_tcp *tcp);
@@ -297,12 +310,14 @@ void tmbi_tcp_mem_detach(struct tmbi_remote *remote);
 
 int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request,
                   const void *in, size_t in_bytes, void *out, size_t out_bytes);
-/* Ask for a put, which is answered later: at most TMBI_TCP_CALL_BYTES. */
+/* Ask for a put, which is answered later: at most TMBI_TCP_PUT_BYTES. */
 int tmbi_tcp_put_send(const struct tmbi_remote *remote, uint64_t offset, const void *src,
-                      size_t bytes);
+                      size_t bytes, int64_t deadline);
 /* A peer's request and a peer's answer, by whoever pulled it. */
 void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                            const struct tmbi_tcp_header *header, const uint8_t *body);
+/* A put of a peer's has been executed, or not. */
+void tmbi_tcp_put_taken(struct tmbi_tcp_peer *peer, int status);
 /* Answer the puts among the requests that were taken. */
 void tmbi_tcp_puts_answer(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* False: it answers nothing that was asked. */

@@ -8,6 +8,7 @@
 #ifndef TMBI_TCP_WIRE_H
 #define TMBI_TCP_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,7 +17,8 @@
 #include "../../core/shared.h"
 
 #define TMBI_TCP_MAGIC      0x31504354u /* "TCP1" */
-#define TMBI_TCP_CALL_BYTES 65536u      /* the most payload of a message */
+#define TMBI_TCP_CALL_BYTES 65536u      /* the most payload of a message, */
+#define TMBI_TCP_PUT_BYTES  1048576u    /* but for puts, which are received in place */
 
 enum tmbi_tcp_kind {
     TMBI_TCP_HELLO = 1,    /* first, both ways: struct tmbi_tcp_hello */
@@ -54,6 +56,14 @@ _Static_assert(sizeof(struct tmbi_tcp_hello) == 72, "hello layout");
 
 #define TMBI_TCP_MESSAGE_MAX                                                             \
     (sizeof(struct tmbi_tcp_header) + sizeof(struct tmbi_request) + TMBI_TCP_CALL_BYTES)
+
+/* What a put has before its payload. */
+#define TMBI_TCP_PUT_HEAD (sizeof(struct tmbi_tcp_header) + sizeof(struct tmbi_request))
+
+/* Whether `have` bytes begin with the head of a valid put, and lack a part of its
+ * payload. */
+bool tmbi_tcp_put_begins(const uint8_t *bytes, size_t have,
+                         struct tmbi_tcp_header *header, struct tmbi_request *request);
 
 /*
  * The next message in `have` bytes. Returns its length, header included, and its header;
