@@ -334,5 +334,6 @@ void tmbi_tcp_ring(struct tmbi_endpoint *ep, int rank, enum tmbi_line line);
 int tmbi_tcp_sleep(struct tmbi_endpoint *ep, enum tmbi_line line, int64_t timeout_ns);
 
 extern const struct tmbi_provider tmbi_provider_tcp;
+extern const struct tmbi_env_table tmbi_tcp_env;
 
 #endif
