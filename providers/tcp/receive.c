@@ -208,7 +208,8 @@ static void received(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, size_t by
         put_advance(peer, placed);
     link->in.used += bytes - placed;
     messages_take(tcp, peer);
-    if (tmbi_tcp_put_begins(link->in.bytes, link->in.used, &header, &put))
+    if (tmbi_tcp_put_begins(link->in.bytes, link->in.used, &header, &put) &&
+        put.count > FIRST_BYTES) /* a word must not come in parts */
         put_begin(peer, &put);
     else if (link->in.used == link->in.capacity)
         garbage(tcp, peer, "a put that is none");
