@@ -202,8 +202,9 @@ struct tmbi_provider {
     /*
      * Have the target's agent execute a request on its memory: `in_bytes` at `in` go
      * there, `out_bytes` come back to `out` (each at most ep->call_bytes, either may be
-     * 0), and request->result is filled in. Complete at the target on return. Returns
-     * the agent's own result, or -EHOSTDOWN, -ETIMEDOUT.
+     * 0), and request->result is filled in. It is executed after what this thread has
+     * put to that rank before, and complete at the target on return. Returns the agent's
+     * own result, or -EHOSTDOWN, -ETIMEDOUT.
      */
     int (*call)(const struct tmbi_remote *remote, struct tmbi_request *request,
                 const void *in, size_t in_bytes, void *out, size_t out_bytes);
@@ -226,6 +227,14 @@ void tmbi_unusable(const char *format, ...) __attribute__((format(printf, 1, 2),
  * tmbi_clock_ns(); INT64_MAX: never) with -ETIMEDOUT. ready() must not block. */
 typedef bool tmbi_ready(void *arg);
 int tmbi_wait_until(enum tmbi_line line, tmbi_ready *ready, void *arg, int64_t deadline);
+
+/* Its two halves, for who has to do something between them. The first returns whether
+ * ready() came true, the second as the whole. */
+bool tmbi_spin_until(enum tmbi_line line, tmbi_ready *ready, void *arg, int64_t deadline);
+int tmbi_sleep_until(enum tmbi_line line, tmbi_ready *ready, void *arg, int64_t deadline);
+
+/* How long waits spin (TMB_SPIN); 0 while this process has not joined. */
+int64_t tmbi_spin_ns(void);
 
 /* Wake a rank after a change that it may wait for: fences, rings only if it sleeps. */
 void tmbi_wake(struct tmbi_endpoint *ep, int rank, enum tmbi_line line);
@@ -256,6 +265,12 @@ uint64_t tmbi_host_network(void);
  * memory. Fills in request->result. Returns what call() shall return at the origin. */
 int tmbi_request_execute(struct tmbi_request *request, const void *in, size_t in_bytes,
                          void *out, size_t out_bytes);
+
+/* Where the bytes of a peer's put, a request of TMBI_REQUEST_PUT, are to go, for who
+ * receives them there; validated as above. The window stays until tmbi_request_placed().
+ * NULL: nowhere (logged), and nothing is to be called. */
+void *tmbi_request_place(const struct tmbi_request *request);
+void tmbi_request_placed(void);
 
 /* How long an operation may take that needs a peer's help (TMB_OP_TIMEOUT), as a
  * deadline from now. */

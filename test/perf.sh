@@ -42,6 +42,27 @@ if os.environ["TEST"].endswith(("latency", "bandwidth", "lock-put", "put-signal"
 '
 }
 
+# What bounds tcp: bare sockets always, libfabric where it was built.
+limits_of_tcp() {
+    local built=0
+    ! grep -qx '  tcp' < <("$tombolo" info) || built=1
+    perf limits --json --iters 20 --sizes 8:64K | BUILT=$built python3 -c '
+import json, os, sys
+rows = [json.loads(line) for line in sys.stdin]
+sizes = [8 << i for i in range(14)]
+def of(variant):
+    return [row for row in rows if row["variant"] == variant]
+for trip in ("socket trip, spinning", "socket trip, sleeping"):
+    assert len(of(trip)) == 1 and of(trip)[0]["p50_ns"] > 0, trip
+streams = ["socket stream"]
+if os.environ["BUILT"] == "1":
+    streams += ["libfabric write", "libfabric stream"]
+for stream in streams:
+    assert [row["bytes"] for row in of(stream)] == sizes, stream
+    assert all(row["MBps"] > 0 for row in of(stream)), stream
+'
+}
+
 csv() {
     perf put-bandwidth --csv --iters 5 --sizes 8:64 |
         awk -F, 'NF != 11 { exit 1 } END { exit NR != 5 }'
@@ -285,6 +306,7 @@ for name in put-latency get-latency put-bandwidth get-bandwidth lock-put atomic 
     put-signal; do
     check "$name, target create" json "$name" --target create
 done
+check "limits of tcp" limits_of_tcp
 check "csv" csv
 check "table" table
 check "no progress in a pipe" nothing_on_stderr

@@ -294,6 +294,8 @@ int perf_limits(struct perf *perf)
     for (uint64_t bytes = perf->min_bytes; rc == 0 && bytes <= perf->max_bytes;
          bytes *= 2)
         rc = limit_memcpy(perf, bytes);
+    if (rc == 0)
+        rc = perf_limits_tcp(perf);
     perf->target = target;
     return rc;
 }

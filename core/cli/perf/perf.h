@@ -139,6 +139,9 @@ int perf_limit_eventfd(const struct perf *perf, struct perf_row *row);
 /* One way, to a process that has slept for a while on another CPU. */
 int perf_limit_wake(const struct perf *perf, struct perf_row *row);
 
+/* Bare sockets and libfabric alone (limit_tcp.c): reports its rows. */
+int perf_limits_tcp(const struct perf *perf);
+
 /* ---- tests: all ranks call them ---- */
 
 /* Whether the test of that name measures each size. (perf.c) */
