@@ -18,11 +18,9 @@
 #endif
 #endif
 
-/* Whole pages, in which there may be what sanitizers keep everybody off, or what other
- * threads read: volatile, so that no compiler makes a memcpy() of it. */
+/* Volatile, so that no compiler makes a memcpy() of it, which sanitizers watch. */
 #ifdef SANITIZER
-__attribute__((no_sanitize("address", "thread"))) static void
-pages_copy(void *to, const void *from, size_t bytes)
+TMBI_ALL_SEEING static void pages_copy(void *to, const void *from, size_t bytes)
 {
     volatile uint64_t *target = to;
     const volatile uint64_t *source = from;
