@@ -247,6 +247,9 @@ void tmbi_wake_self(enum tmbi_line line);
  * just that. */
 void tmbi_rung(enum tmbi_line line);
 
+/* Have memory lie on the caller's NUMA node, if it is large enough to be worth it. */
+void tmbi_memory_place(void *base, size_t bytes);
+
 /* How many threads this library has in the process that write to nothing but its own
  * memory and that of windows. Relaxed: those who count threads have started and joined
  * them, or know of no others. */

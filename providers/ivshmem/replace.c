@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "../../core/log.h"
+#include "../../core/provider.h"
 #include "maps.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -17,11 +18,9 @@
 #endif
 #endif
 
-/* Whole pages, in which there may be what sanitizers keep everybody off, or what other
- * threads read: volatile, so that no compiler makes a memcpy() of it. */
+/* Volatile, so that no compiler makes a memcpy() of it, which sanitizers watch. */
 #ifdef SANITIZER
-__attribute__((no_sanitize("address", "thread"))) static void
-pages_copy(void *to, const void *from, size_t bytes)
+TMBI_ALL_SEEING static void pages_copy(void *to, const void *from, size_t bytes)
 {
     volatile uint64_t *target = to;
     const volatile uint64_t *source = from;
@@ -36,12 +35,22 @@ static void pages_copy(void *to, const void *from, size_t bytes)
 }
 #endif
 
+static uintptr_t min(uintptr_t a, uintptr_t b)
+{
+    return a < b ? a : b;
+}
+
+static uintptr_t max(uintptr_t a, uintptr_t b)
+{
+    return a > b ? a : b;
+}
+
 /* What of a stretch, outside of its inner part, lies in [start, end). */
 static int edges_find(const struct tmbi_stretch *stretch, uintptr_t start, uintptr_t end,
                       struct tmbi_pages *edges)
 {
-    uintptr_t before = stretch->inner_start < end ? stretch->inner_start : end;
-    uintptr_t behind = stretch->inner_end > start ? stretch->inner_end : start;
+    uintptr_t before = min(stretch->inner_start, end);
+    uintptr_t behind = max(stretch->inner_end, start);
     int count = 0;
 
     if (before > start)
@@ -53,42 +62,50 @@ static int edges_find(const struct tmbi_stretch *stretch, uintptr_t start, uintp
 
 /* ---- to the region ---- */
 
-static int move_error(uintptr_t start, size_t bytes)
+/* Copy the ends, and put all in place, while nobody writes to them. */
+static int stretch_place(const struct tmbi_stretch *stretch, uint8_t *at, void *fresh,
+                         enum tmbi_guard_means means)
 {
-    int error = errno;
+    size_t bytes = stretch->end - stretch->start;
+    struct tmbi_pages edges[2];
+    struct tmbi_guard guard;
 
-    tmbi_error("memory at %#" PRIxPTR ": %zu bytes of the region can't be mapped there: "
-               "%s",
-               start, bytes, strerror(error));
-    return -error;
+    int count = edges_find(stretch, stretch->start, stretch->end, edges);
+    int status = count ? tmbi_guard_begin(&guard, means, false, edges, count) : 0;
+    if (status)
+        return status;
+    for (int i = 0; i < count; i++)
+        pages_copy(at + ((uintptr_t)edges[i].start - stretch->start), edges[i].start,
+                   edges[i].bytes);
+    if (mremap(fresh, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+               (void *)stretch->start) == MAP_FAILED)
+        status = -errno;
+    if (count)
+        tmbi_guard_end(&guard);
+    if (status)
+        tmbi_error("memory at %#" PRIxPTR ": %zu bytes of the region can't be mapped "
+                   "there: %s",
+                   stretch->start, bytes, strerror(-status));
+    return status;
 }
 
 int tmbi_stretch_share(struct tmbi_way *way, const struct tmbi_stretch *stretch,
                        uint8_t *at, enum tmbi_guard_means means)
 {
     size_t bytes = stretch->end - stretch->start;
-    struct tmbi_pages edges[2];
-    struct tmbi_guard guard;
+    uintptr_t start = max(stretch->inner_start, stretch->start);
+    uintptr_t end = min(stretch->inner_end, stretch->end);
     void *fresh;
 
-    int count = edges_find(stretch, stretch->start, stretch->end, edges);
     int status = way->ops->map(way, tmbi_region_offset(&way->region, at), bytes, &fresh);
     if (status)
         return status;
-    if (count)
-        status = tmbi_guard_begin(&guard, means, false, edges, count);
+    tmbi_memory_place(at, bytes);
+    if (start < end)
+        pages_copy(at + (start - stretch->start), (const void *)start, end - start);
+    status = stretch_place(stretch, at, fresh, means);
     if (status)
-        goto unmap;
-    pages_copy(at, (const void *)stretch->start, bytes);
-    if (mremap(fresh, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
-               (void *)stretch->start) == MAP_FAILED)
-        status = move_error(stretch->start, bytes);
-    if (count)
-        tmbi_guard_end(&guard);
-    if (!status)
-        return 0;
-unmap:
-    munmap(fresh, bytes);
+        munmap(fresh, bytes);
     return status;
 }
 
@@ -145,7 +162,7 @@ static bool piece_take(const struct tmbi_mapping *mapping, void *arg)
         piece->offset += mapping->start - piece->start;
         piece->start = mapping->start;
     }
-    piece->end = mapping->end < piece->end ? mapping->end : piece->end;
+    piece->end = min(piece->end, mapping->end);
     return false;
 }
 
@@ -199,9 +216,8 @@ static bool edges_unshare(const struct tmbi_stretch *stretch, const struct piece
 static bool piece_unshare(const struct tmbi_stretch *stretch, const struct piece *piece,
                           const uint8_t *at)
 {
-    uintptr_t start =
-        stretch->inner_start > piece->start ? stretch->inner_start : piece->start;
-    uintptr_t end = stretch->inner_end < piece->end ? stretch->inner_end : piece->end;
+    uintptr_t start = max(stretch->inner_start, piece->start);
+    uintptr_t end = min(stretch->inner_end, piece->end);
 
     if (start < end && !private_place(start, end - start, at + (start - piece->start)))
         return false;
