@@ -14,8 +14,6 @@ done
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export XDG_RUNTIME_DIR=$work/run
-mkdir -m 700 "$XDG_RUNTIME_DIR"
 # MPICH's own pieces may be many on few CPUs; they need not see InfiniBand.
 export UCX_LOG_LEVEL=error
 
@@ -27,6 +25,7 @@ fi
 
 mpicc.mpich -O1 -g -o "$work/start" "$here/mpich/start.c"
 start=$work/start
+mark=$$-$RANDOM
 
 # ---- helpers ----
 
@@ -38,7 +37,7 @@ try() { # COMMAND...
 
 served() { # RANKS ARGUMENT... - by `tombolo mpich`, with a report
     rm -f "$work/report"
-    try "$tombolo" mpich --report="$work/report" -- mpiexec.hydra -n "$1" "${@:2}"
+    START_MARK=$mark try "$tombolo" mpich --report="$work/report" -- mpiexec.hydra -n "$1" "${@:2}"
 }
 
 code_is() { # CODE
@@ -67,13 +66,15 @@ counts_are() { # CALL COUNTS
     [ "$(counts "$1")" = "$2" ] || { echo "$1: $(counts "$1"), not $2"; cat "$work/report"; false; }
 }
 
-# The server of a job's own region ends with the job, a moment later.
-no_server_left() {
-    for _ in {1..200}; do
-        [ -n "$(ls "$XDG_RUNTIME_DIR")" ] || return 0
+# Neither a rank nor the server of the job's own region, which has the memory, is left a
+# moment later: whoever has this run's mark in its environment.
+nothing_left() {
+    for _ in {1..400}; do
+        grep -lsa "START_MARK=$mark" /proc/[0-9]*/environ >"$work/marked" || true
+        [ -s "$work/marked" ] || return 0
         sleep 0.05
     done
-    ls -R "$XDG_RUNTIME_DIR"
+    cat "$work/marked"
     false
 }
 
@@ -83,6 +84,7 @@ ring_is_served() {
     served 4 "$start" ring
     right
     quiet
+    nothing_left
     counts_are MPI_Win_allocate "4 0 0"
     counts_are MPI_Put "4 0 0"
     counts_are MPI_Win_free "4 0 0"
@@ -237,8 +239,7 @@ END
 rank_dies() {
     served 3 "$start" die
     [ "$code" -ne 0 ]
-    no_server_left
-    [ -z "$(pgrep -f "$start die" || true)" ]
+    nothing_left
 }
 
 # ---- Fortran ----
