@@ -73,7 +73,7 @@ static int memory_alloc(struct tmbi_block *block)
     if (rc)
         return rc;
     block->base = memory;
-    if (block->bytes >= TMBI_PLACE_BYTES)
+    if (block->bytes >= TMBI_NUMA_BYTES)
         tmbi_topology_bind_memory(memory, block->bytes, -1);
     return 0;
 }

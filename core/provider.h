@@ -40,6 +40,11 @@ struct tmbi_env_table;
 #define TMBI_ADDRESS_BYTES 128
 #define TMBI_KEY_BYTES     64
 
+/* Where ranks of one host meet, as the one that made it tells the others: a string. */
+#define TMBI_PLACE_BYTES 64
+/* What an endpoint calls the memory that it shares: a NUL-terminated short name. */
+#define TMBI_REGION_NAME 16
+
 /* Who we are; owned by core, valid from open() to close(). */
 struct tmbi_job {
     int rank;
@@ -57,6 +62,8 @@ struct tmbi_endpoint {
                                        waits read it with acquire) */
     size_t call_bytes;              /* the most payload of one call() */
     uint32_t caps;                  /* what it can do as it was opened: of ops->caps */
+    char region[TMBI_REGION_NAME];  /* equal on all who share that memory, and on nobody
+                                       else; "": none is shared. For information */
 };
 
 /* Memory of this process that peers can reach. Allocated and freed by the provider. */
@@ -94,10 +101,23 @@ struct tmbi_provider {
     const struct tmbi_env_table *env; /* its variables; core checks and prints them */
 
     /*
-     * Attach this process. -ENODEV: this provider can't be used here (logged at info;
-     * core goes on with the next); any other error ends tmb_init.
+     * Attach this process: where the environment says, or at a place that place_make()
+     * made. -ENODEV: this provider can't be used here (and has said why by
+     * tmbi_unusable(); core goes on with the next); any other error ends tmb_init.
      */
-    int (*open)(const struct tmbi_job *job, struct tmbi_endpoint **ep);
+    int (*open)(const struct tmbi_job *job, const char *place, struct tmbi_endpoint **ep);
+
+    /*
+     * Optional, both or none. What ranks would share that nobody has made for them, one
+     * of them makes, and all open() again. place_host: equal for ranks that can use one
+     * place, 0: this rank wants none; asked after open() returned -ENODEV.
+     * place_make: by the lowest rank of `ranks` with an equal host. The place ends by
+     * itself when none of them uses it and *hold, a descriptor, is closed, which core
+     * does when all have opened. On an error (logged at info) they go on without.
+     */
+    uint64_t (*place_host)(const struct tmbi_job *job);
+    int (*place_make)(const struct tmbi_job *job, int ranks, char place[TMBI_PLACE_BYTES],
+                      int *hold);
 
     /* Detach. Marks this process as having LEFT if `leaving`, otherwise a failed start
      * is undone. All memory was freed before. Never fails. */
@@ -198,6 +218,10 @@ struct tmbi_provider {
 
 /* ------------------------------------------------- what a provider calls up -- */
 
+/* By open(): why this provider can't be used here, in a line that begins with its name.
+ * Logged at info, or, if no other can be used, with the error. */
+void tmbi_unusable(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
+
 /* Wait: spin, then sleep on the own line until ready(arg), or `deadline` (of
  * tmbi_clock_ns(); INT64_MAX: never) with -ETIMEDOUT. ready() must not block. */
 typedef bool tmbi_ready(void *arg);
@@ -222,6 +246,10 @@ extern _Atomic int tmbi_threads;
 /* Equal for processes that can see each other's pids: one boot of one kernel, and one pid
  * namespace. Where that can't be found out, like nobody else. For peer_host(). */
 uint64_t tmbi_host_identity(void);
+
+/* Equal for processes that reach each other's abstract sockets: one boot of one kernel,
+ * and one network namespace. Where that can't be found out, like nobody else. */
+uint64_t tmbi_host_network(void);
 
 /* Execute a peer's request (already copied out of memory that the peer can write): it
  * is validated against our windows. `in` and `out` are its payloads and may be the same

@@ -29,7 +29,7 @@ TMBI_TOOL int tmbi_topology_load(void);
 TMBI_TOOL int tmbi_topology_bind(enum tmbi_bind bind, int index, int total);
 
 /* From this size on memory is worth placing on a NUMA node. */
-#define TMBI_PLACE_BYTES (UINT64_C(2) << 20)
+#define TMBI_NUMA_BYTES (UINT64_C(2) << 20)
 
 /* Have memory's pages lie on a NUMA node (-1: the one that the caller runs on). Does
  * nothing on a machine of one node. */

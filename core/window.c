@@ -69,7 +69,7 @@ static int memory_make(enum tmbi_window_kind kind, void *base, size_t bytes,
  * that had another owner are moved there. */
 static void memory_prepare(const struct tmbi_mem *mem, unsigned flags)
 {
-    if (mem->bytes >= TMBI_PLACE_BYTES)
+    if (mem->bytes >= TMBI_NUMA_BYTES)
         tmbi_topology_bind_memory(mem->base, mem->bytes, -1);
     if (!(flags & TMB_WIN_UNINIT))
         memset(mem->base, 0, mem->bytes);

@@ -17,6 +17,7 @@ gcc-cli              gcc       300  cli.sh
 gcc-bad_input        gcc       300  bad_input.sh
 gcc-job              gcc       300  job.sh
 gcc-bootstrap        gcc       300  bootstrap.sh
+gcc-slurm            gcc       600  slurm.sh
 gcc-fault            gcc       600  fault.sh
 gcc-examples         gcc       300  examples.sh
 quickstart           -         600  quickstart.sh

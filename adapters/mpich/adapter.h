@@ -87,6 +87,7 @@ enum tmbm_access {
     TMBM_ACCESS_NONE = 0,
     TMBM_ACCESS_START, /* to the group that was started */
     TMBM_ACCESS_LOCK,  /* to targets that are locked */
+    TMBM_ACCESS_FREED, /* never again */
     TMBM_ACCESS_FENCE, /* since a fence; ends when another kind begins */
     TMBM_ACCESS_LOCK_ALL
 };
@@ -166,6 +167,12 @@ int tmbm_raise(MPI_Win win, int error_class);
 /* What a Tombolo error is to MPI. */
 int tmbm_class(int rc);
 
+static inline bool tmbm_freed(const struct tmbm_win *win)
+{
+    return atomic_load_explicit(&win->epochs.access, memory_order_relaxed) ==
+           TMBM_ACCESS_FREED;
+}
+
 static inline int tmbm_end(const struct tmbm_win *win, int error_class)
 {
     return tmbm_likely(error_class == MPI_SUCCESS) ? MPI_SUCCESS
@@ -174,10 +181,11 @@ static inline int tmbm_end(const struct tmbm_win *win, int error_class)
 
 /* ---- group.c: what windows of one communicator share ---- */
 
-/* MPICH's windows that wait for their next use. */
+/* MPICH's windows that wait for their next use. To MPICH such a handle is valid: so it is
+ * found, as a window that was freed. */
 struct tmbm_shell {
     struct tmbm_shell *next;
-    MPI_Win handle;
+    struct tmbm_win freed;
 };
 
 struct tmbm_group {
@@ -189,7 +197,7 @@ struct tmbm_group {
 };
 
 /* The group of a communicator, for one window more. Collective over it. *group NULL: its
- * windows are MPICH's: an intercommunicator, or a member outside of MPI_COMM_WORLD. */
+ * windows are MPICH's, for a member is outside of MPI_COMM_WORLD. */
 int tmbm_group_get(MPI_Comm comm, struct tmbm_group **group);
 /* One user less; collective, as what calls it is. */
 void tmbm_group_put(struct tmbm_group *group);

@@ -37,14 +37,24 @@ static bool group_unused(struct tmbm_group *group)
     return unused;
 }
 
+/* Its handle, which is no freed window's any more. */
+static MPI_Win shell_take(struct tmbm_group *group)
+{
+    struct tmbm_shell *shell = group->shells;
+    MPI_Win handle = shell->freed.handle;
+
+    group->shells = shell->next;
+    tmbm_table_remove(&shell->freed);
+    free(shell);
+    return handle;
+}
+
 static void shells_free(struct tmbm_group *group)
 {
     while (group->shells) {
-        struct tmbm_shell *shell = group->shells;
+        MPI_Win handle = shell_take(group);
 
-        group->shells = shell->next;
-        PMPI_Win_free(&shell->handle);
-        free(shell);
+        PMPI_Win_free(&handle);
     }
 }
 
@@ -156,8 +166,10 @@ int tmbm_group_get(MPI_Comm comm, struct tmbm_group **group)
     int rc = PMPI_Comm_test_inter(comm, &inter);
 
     *group = NULL;
-    if (rc != MPI_SUCCESS || inter)
+    if (rc != MPI_SUCCESS)
         return MPI_SUCCESS; /* MPICH says what is wrong */
+    if (inter)
+        return MPI_ERR_COMM;
     rc = keyval_make();
     if (rc == MPI_SUCCESS && !tmbm_threads)
         rc = PMPI_Comm_get_attr(comm, groups.keyval, group, &found);
@@ -175,25 +187,27 @@ int tmbm_group_get(MPI_Comm comm, struct tmbm_group **group)
 
 int tmbm_shell_get(struct tmbm_group *group, MPI_Comm comm, MPI_Win *handle)
 {
-    struct tmbm_shell *shell = group->shells;
-
-    if (!shell)
+    if (!group->shells)
         return PMPI_Win_create_dynamic(MPI_INFO_NULL, comm, handle);
-    *handle = shell->handle;
-    group->shells = shell->next;
-    free(shell);
+    *handle = shell_take(group);
     return MPI_SUCCESS;
 }
 
 /* Making one takes milliseconds, so they are kept as long as they are as new. */
 void tmbm_shell_put(struct tmbm_group *group, MPI_Win handle, bool marked)
 {
-    struct tmbm_shell *shell = marked ? NULL : malloc(sizeof *shell);
+    struct tmbm_shell *shell = marked ? NULL : calloc(1, sizeof *shell);
 
-    if (!shell) {
+    if (shell) {
+        shell->freed = (struct tmbm_win){.handle = handle, .group = group};
+        shell->freed.epochs.access = TMBM_ACCESS_FREED;
+        shell->freed.epochs.posted_count = -1;
+    }
+    if (!shell || tmbm_table_add(&shell->freed) != MPI_SUCCESS) {
+        free(shell);
         PMPI_Win_free(&handle);
         return;
     }
-    *shell = (struct tmbm_shell){group->shells, handle};
+    shell->next = group->shells;
     group->shells = shell;
 }

@@ -148,11 +148,14 @@ static void prepare(struct start *start)
 
 static void go_without(const struct start *start, int rank, const char *why)
 {
-    if (start->config.mode == TMBM_REQUIRED) {
-        if (rank == 0)
-            tmbi_error("TMB_MPICH=required, but %s", why);
+    bool required = start->config.mode == TMBM_REQUIRED;
+
+    if (rank == 0 && required) {
+        tmbi_error("TMB_MPICH=required, but %s", why);
         PMPI_Abort(MPI_COMM_WORLD, 1);
     }
+    if (required) /* not to return before rank 0 has said so */
+        PMPI_Barrier(MPI_COMM_WORLD);
     if (rank == 0)
         tmbi_warn("MPI's one-sided calls go to MPICH: %s", why);
 }

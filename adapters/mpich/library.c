@@ -90,7 +90,7 @@ static char *preload_others(const char *list)
  */
 __attribute__((constructor)) static void leave_open_mpi(int argc, char **argv)
 {
-    const char *preload = getenv("LD_PRELOAD");
+    const char *preload = getenv("LD_PRELOAD"), *rank = getenv("OMPI_COMM_WORLD_RANK");
     char *others;
 
     (void)argc;
@@ -98,6 +98,8 @@ __attribute__((constructor)) static void leave_open_mpi(int argc, char **argv)
         return;
     if (!preload || !strstr(preload, NAME))
         refuse("this program has Open MPI, and not MPICH");
+    if (!rank || !strcmp(rank, "0"))
+        tmbi_warn("this program has Open MPI, and not MPICH: it starts without " NAME);
     others = preload_others(preload);
     if (others && !setenv("LD_PRELOAD", others, 1))
         execv("/proc/self/exe", argv);

@@ -27,6 +27,9 @@ libtombolo_mpich_la_SOURCES = \
 	adapters/mpich/pscw.c \
 	adapters/mpich/fortran.c
 
+pkgconfig_DATA += adapters/mpich/tombolo-mpich.pc
+dist_man_MANS += adapters/mpich/man/tombolo-mpich.7
+
 # MPICH's functions are weak in all that is compiled for it.
 mpich_cflags = $(AM_CFLAGS) $(MPICH_CFLAGS) -include adapters/mpich/weak.h
 $(libtmbmpich_la_OBJECTS) $(libtombolo_mpich_la_OBJECTS): adapters/mpich/weak.h

@@ -55,12 +55,17 @@ static bool is_stream(int fd)
            type == SOCK_STREAM;
 }
 
-static int ask_space(void)
+/* Hydra forgets what was put before the first "init" that it gets. It takes any number of
+ * them, so that MPICH's own comes as if it were the first. */
+static int greet(void)
 {
     char answer[TMBI_PMI_LINE];
-    int rc = tmbi_pmi_ask(pmi, "my_kvsname", answer, tmbi_deadline(ANSWER_NS),
-                          "cmd=get_my_kvsname\n");
+    int rc = tmbi_pmi_ask(pmi, "response_to_init", answer, tmbi_deadline(ANSWER_NS),
+                          "cmd=init pmi_version=1 pmi_subversion=1\n");
 
+    if (!rc)
+        rc = tmbi_pmi_ask(pmi, "my_kvsname", answer, tmbi_deadline(ANSWER_NS),
+                          "cmd=get_my_kvsname\n");
     if (!rc && tmbi_pmi_field(answer, "kvsname", space, sizeof space))
         rc = tmbi_pmi_garbage(pmi, "cmd=get_my_kvsname", answer);
     return rc;
@@ -83,7 +88,7 @@ void tmbm_mark_put(void)
     if (!pmi)
         return;
     pmi->fd = fd;
-    if (ask_space() ||
+    if (greet() ||
         tmbi_pmi_ask(pmi, "put_result", answer, tmbi_deadline(ANSWER_NS),
                      "cmd=put kvsname=%s key=tombolo-%d value=%s\n", space, rank, mark))
         pmi_close();
@@ -178,12 +183,12 @@ static bool judge(int size)
         mark_get(rank, marks[rank]);
         agree = agree && !strcmp(marks[rank], mark);
     }
+    if (!agree)
+        complain_missing(size);
     for (int rank = 1; marks && rank < size; rank++)
         if (marks[rank][0])
             PMPI_Send(&agree, 1, MPI_INT, rank, TAG, MPI_COMM_WORLD);
     free(marks);
-    if (!agree)
-        complain_missing(size);
     return agree;
 }
 

@@ -36,6 +36,8 @@ struct tmbi_ivshmem_config {
     int cma;              /* enum tmbi_cma_choice */
     int adopt;            /* enum tmbi_adopt_choice */
     int64_t heartbeat_ns; /* -1: hearts are not watched */
+    uint64_t host_bytes;  /* of the region that ranks of a host make for themselves */
+    const char *command;  /* `tombolo`, for that */
 };
 
 struct tmbi_ivshmem {
@@ -68,6 +70,13 @@ static inline struct tmbi_ivshmem *tmbi_ivshmem(struct tmbi_endpoint *ep)
 /* Allocate from the arena; -ENOMEM is logged with what was asked for and what is free. */
 int tmbi_ivshmem_alloc(struct tmbi_ivshmem *iv, uint64_t bytes, const char *what,
                        void **block);
+
+int tmbi_ivshmem_config_load(struct tmbi_ivshmem_config *config);
+
+/* place.c: the region that ranks of a host make for themselves */
+uint64_t tmbi_ivshmem_place_host(const struct tmbi_job *job);
+int tmbi_ivshmem_place_make(const struct tmbi_job *job, int ranks,
+                            char place[TMBI_PLACE_BYTES], int *hold);
 
 /* peers.c */
 int tmbi_ivshmem_identify(struct tmbi_ivshmem *iv);

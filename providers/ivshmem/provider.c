@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -54,6 +55,20 @@ static const struct tmbi_env_var env_vars[] = {
      .min = TMBI_REGION_MIN,
      .max = TMBI_REGION_MAX,
      .field = offsetof(struct tmbi_ivshmem_config, way.private_bytes)},
+    {.name = "TMB_IVSHMEM_HOST_SIZE",
+     .type = TMBI_ENV_SIZE,
+     .fallback = "256M",
+     .meaning = "Size of the region that ranks of one host make for themselves, where "
+                "neither a launcher nor TMB_SERVER gives them one; rounded up to a power "
+                "of two. Memory is used as it is touched.",
+     .min = TMBI_REGION_MIN,
+     .max = TMBI_REGION_MAX,
+     .field = offsetof(struct tmbi_ivshmem_config, host_bytes)},
+    {.name = "TMB_TOMBOLO",
+     .type = TMBI_ENV_STRING,
+     .fallback = TMBI_BINDIR "/tombolo",
+     .meaning = "The command that serves that region.",
+     .field = offsetof(struct tmbi_ivshmem_config, command)},
 };
 
 static const struct tmbi_env_table env = {
@@ -101,7 +116,22 @@ close_way:
     return status;
 }
 
-static int ivshmem_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
+/* The beginning of its random number: enough to tell a job's regions apart. */
+static void region_name(struct tmbi_ivshmem *iv)
+{
+    const uint8_t *uuid = iv->region->uuid;
+
+    snprintf(iv->head.region, sizeof iv->head.region, "%02x%02x%02x%02x", uuid[0],
+             uuid[1], uuid[2], uuid[3]);
+}
+
+int tmbi_ivshmem_config_load(struct tmbi_ivshmem_config *config)
+{
+    return tmbi_env_load(&env, config);
+}
+
+static int ivshmem_open(const struct tmbi_job *job, const char *place,
+                        struct tmbi_endpoint **ep)
 {
     struct tmbi_ivshmem *iv = calloc(1, sizeof *iv);
 
@@ -110,17 +140,20 @@ static int ivshmem_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
     iv->head.ops = &tmbi_provider_ivshmem;
     iv->head.job = job;
     iv->head.call_bytes = TMBI_CALL_BYTES;
-    int status = tmbi_env_load(&env, &iv->config);
+    int status = tmbi_ivshmem_config_load(&iv->config);
     iv->config.way.alone = job->size == 1;
+    if (place)
+        iv->config.way.server = place;
     if (!status)
         status = tmbi_ivshmem_identify(iv);
     if (!status)
         status = endpoint_open(iv);
     if (status) {
         free(iv);
-        return status;
+        return place ? -ENODEV : status; /* nobody asked for that place */
     }
     iv->head.deaths = &iv->region->header->deaths;
+    region_name(iv);
     iv->head.caps = CAPS;
     if (iv->way->bell[TMBI_LINE_WAIT] < 0)
         iv->head.caps &= ~TMBI_CAP_DOORBELL;
@@ -156,6 +189,8 @@ const struct tmbi_provider tmbi_provider_ivshmem = {
     .caps = CAPS,
     .env = &env,
     .open = ivshmem_open,
+    .place_host = tmbi_ivshmem_place_host,
+    .place_make = tmbi_ivshmem_place_make,
     .close = ivshmem_close,
     .address = tmbi_ivshmem_address,
     .connect = tmbi_ivshmem_connect,

@@ -94,58 +94,59 @@ unmap:
 
 /* ---- from the region ---- */
 
-/* Is the region's mapping here, and at `offset` bytes behind its beginning. */
-struct search {
-    uintptr_t base; /* where all of the region is mapped */
-    struct tmbi_mapping region;
-    uintptr_t start, end; /* what is looked for, and then found */
-    uint64_t offset;      /* of `start` in the region */
+struct region_search {
+    uintptr_t base; /* where all of it is mapped */
+    struct tmbi_backing *backing;
     bool found;
 };
 
 static bool region_take(const struct tmbi_mapping *mapping, void *arg)
 {
-    struct search *search = arg;
+    struct region_search *search = arg;
 
-    search->region = *mapping;
-    search->region.offset += search->base - mapping->start;
+    *search->backing =
+        (struct tmbi_backing){.major = mapping->major,
+                              .minor = mapping->minor,
+                              .inode = mapping->inode,
+                              .start = mapping->offset + search->base - mapping->start};
     search->found = true;
     return false;
 }
 
-static bool piece_take(const struct tmbi_mapping *mapping, void *arg)
+int tmbi_backing_find(const struct tmbi_region *region, struct tmbi_backing *backing)
 {
-    struct search *search = arg;
-    const struct tmbi_mapping *region = &search->region;
-    uint64_t offset = region->offset + search->offset - search->start + mapping->start;
+    struct region_search search = {.base = (uintptr_t)region->base, .backing = backing};
+    int status = tmbi_mappings_each(search.base, search.base + 1, region_take, &search);
 
-    search->found = mapping->access[3] == 's' && mapping->inode == region->inode &&
-                    mapping->major == region->major && mapping->minor == region->minor &&
-                    mapping->offset == offset;
-    if (!search->found)
-        return true;
-    uintptr_t start = mapping->start > search->start ? mapping->start : search->start;
-    search->offset += start - search->start;
-    search->start = start;
-    search->end = mapping->end < search->end ? mapping->end : search->end;
-    return false;
+    return status || search.found ? status : -ENOENT;
 }
 
-/* The first part of [start, end) where the region is still mapped as we did; start is end
- * if there is none. */
-static int piece_find(const struct tmbi_region *region, struct search *search)
+/* Pages [start, end) where the region is mapped from `offset` on. */
+struct piece {
+    const struct tmbi_backing *backing;
+    uintptr_t start, end;
+    uint64_t offset;
+    bool found;
+};
+
+/* Narrows it to the first part of it where that is so. */
+static bool piece_take(const struct tmbi_mapping *mapping, void *arg)
 {
-    search->base = (uintptr_t)region->base;
-    search->found = false;
-    int status = tmbi_mappings_each(search->base, search->base + 1, region_take, search);
-    if (!status && !search->found)
-        status = -ENOENT;
-    search->found = false;
-    if (!status)
-        status = tmbi_mappings_each(search->start, search->end, piece_take, search);
-    if (!search->found)
-        search->start = search->end;
-    return status;
+    struct piece *piece = arg;
+    const struct tmbi_backing *backing = piece->backing;
+    uint64_t offset = backing->start + piece->offset - piece->start + mapping->start;
+
+    piece->found = mapping->access[3] == 's' && mapping->inode == backing->inode &&
+                   mapping->major == backing->major && mapping->minor == backing->minor &&
+                   mapping->offset == offset;
+    if (!piece->found)
+        return true;
+    if (mapping->start > piece->start) {
+        piece->offset += mapping->start - piece->start;
+        piece->start = mapping->start;
+    }
+    piece->end = mapping->end < piece->end ? mapping->end : piece->end;
+    return false;
 }
 
 /* Nobody looks: pages in place, which the kernel joins with those around them. */
@@ -174,7 +175,7 @@ static bool private_move(uintptr_t start, size_t bytes, const uint8_t *at)
     return false;
 }
 
-static bool edges_unshare(const struct tmbi_stretch *stretch, const struct search *piece,
+static bool edges_unshare(const struct tmbi_stretch *stretch, const struct piece *piece,
                           const uint8_t *at)
 {
     struct tmbi_pages edges[2];
@@ -195,7 +196,7 @@ static bool edges_unshare(const struct tmbi_stretch *stretch, const struct searc
     return done;
 }
 
-static bool piece_unshare(const struct tmbi_stretch *stretch, const struct search *piece,
+static bool piece_unshare(const struct tmbi_stretch *stretch, const struct piece *piece,
                           const uint8_t *at)
 {
     uintptr_t start =
@@ -208,21 +209,23 @@ static bool piece_unshare(const struct tmbi_stretch *stretch, const struct searc
 }
 
 bool tmbi_stretch_unshare(const struct tmbi_region *region,
+                          const struct tmbi_backing *backing,
                           const struct tmbi_stretch *stretch, const uint8_t *at)
 {
     uint64_t offset = tmbi_region_offset(region, at);
-    struct search piece = {.end = stretch->start};
+    struct piece piece = {.backing = backing, .end = stretch->start};
     int status = 0;
 
-    while (piece.end < stretch->end && !status) {
+    do {
         piece.start = piece.end;
         piece.offset = offset + (piece.start - stretch->start);
         piece.end = stretch->end;
-        status = piece_find(region, &piece);
-        if (!status && piece.start < piece.end &&
+        piece.found = false;
+        status = tmbi_mappings_each(piece.start, piece.end, piece_take, &piece);
+        if (!status && piece.found &&
             !piece_unshare(stretch, &piece, at + (piece.start - stretch->start)))
             status = -errno;
-    }
+    } while (!status && piece.found && piece.end < stretch->end);
     if (status)
         tmbi_error("memory at %#" PRIxPTR ": %zu bytes can't be made the process's own "
                    "again, and stay shared: %s",

@@ -28,7 +28,7 @@ void tmbi_way_leave(struct tmbi_way *way)
 
 /* ---- choosing ---- */
 
-static uint64_t power_of_two(uint64_t bytes)
+uint64_t tmbi_way_region_bytes(uint64_t bytes)
 {
     uint64_t power = TMBI_REGION_MIN;
 
@@ -105,7 +105,7 @@ static int device_open(const struct tmbi_way_config *config, struct tmbi_way **w
     if (config->device)
         tmbi_error("TMB_IVSHMEM_DEVICE=%s: %s", config->device, why[0]);
     else
-        tmbi_info("ivshmem: no region: TMB_SERVER names no server, and %s", why[0]);
+        tmbi_unusable("ivshmem: no region: TMB_SERVER names no server, and %s", why[0]);
     return config->device ? -ENOENT : -ENODEV;
 }
 
@@ -124,7 +124,7 @@ int tmbi_way_open(const struct tmbi_way_config *config, int64_t deadline,
     if (config->server)
         status = tmbi_host_open_way(config->server, deadline, way);
     else if (config->alone && !config->device)
-        status = tmbi_host_private_way(power_of_two(config->private_bytes), way);
+        status = tmbi_host_private_way(tmbi_way_region_bytes(config->private_bytes), way);
     else
         status = device_open(config, way);
     if (!status)

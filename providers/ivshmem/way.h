@@ -89,6 +89,9 @@ struct tmbi_way_config {
 int tmbi_way_open(const struct tmbi_way_config *config, int64_t deadline,
                   struct tmbi_way **way);
 
+/* The least size of a region that has so many bytes. */
+uint64_t tmbi_way_region_bytes(uint64_t bytes);
+
 /* LIVE -> LEFT: nobody will take our end for a death. */
 void tmbi_way_leave(struct tmbi_way *way);
 

@@ -47,8 +47,10 @@ static const struct tmbi_env_table env = {
 
 static int endpoint_open(struct tmbi_tcp *tcp)
 {
-    int rc = tmbi_tcp_place_choose(&tcp->config, &tcp->place);
+    int rc = tmbi_tcp_library_load();
 
+    if (!rc)
+        rc = tmbi_tcp_place_choose(&tcp->config, &tcp->place);
     if (rc)
         return rc;
     tcp->listener = tmbi_tcp_place_listen(&tcp->place);
@@ -77,11 +79,13 @@ close_listener:
     return rc;
 }
 
-static int tcp_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
+static int tcp_open(const struct tmbi_job *job, const char *place,
+                    struct tmbi_endpoint **ep)
 {
     struct tmbi_tcp *tcp = aligned_alloc(64, (sizeof *tcp + 63) / 64 * 64);
     int rc;
 
+    (void)place; /* never made */
     if (!tcp)
         return -ENOMEM;
     memset(tcp, 0, sizeof *tcp);

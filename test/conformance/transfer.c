@@ -78,6 +78,17 @@ static void case_sizes_static(void)
     sizes_on(MEMORY_STATIC);
 }
 
+static void case_sizes_block(void)
+{
+    sizes_on(MEMORY_BLOCK);
+}
+
+static void case_sizes_adopted(void)
+{
+    sizes_on(MEMORY_ADOPTED_HEAP);
+    sizes_on(MEMORY_ADOPTED_STATIC);
+}
+
 static void case_alignments(void)
 {
     struct window w;
@@ -282,6 +293,8 @@ const struct suite_case transfer_cases[] = {
     {"transfer/sizes_alloc", 1, case_sizes_alloc},
     {"transfer/sizes_heap", 1, case_sizes_heap},
     {"transfer/sizes_static", 1, case_sizes_static},
+    {"transfer/sizes_block", 1, case_sizes_block},
+    {"transfer/sizes_adopted", 1, case_sizes_adopted},
     {"transfer/alignments", 1, case_alignments},
     {"transfer/stack", 1, case_stack},
     {"transfer/all_to_all", 1, case_all_to_all},
