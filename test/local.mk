@@ -2,6 +2,7 @@
 include test/conformance/local.mk
 include test/fault/local.mk
 include test/vm/local.mk
+include test/mpich/local.mk
 noinst_PROGRAMS += bad_input bad_calls
 bad_input_SOURCES = test/bad_input.c
 bad_input_LDADD = libtombolo.la

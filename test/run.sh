@@ -31,6 +31,8 @@ gcc-vm-across        gcc       900  vm/across.sh
 gcc-vm-faults        gcc       900  vm/faults.sh
 gcc-vm-bad_input     gcc       300  vm/bad_input.sh
 gcc-vm-bench         gcc       300  vm/bench_test.sh
+gcc-mpich            gcc       600  mpich.sh
+gcc-mpich-bench      gcc       300  mpich/bench.sh --quick
 gcc-kmod             gcc       300  kmod.sh
 model                -         900  model.sh
 clang-build          clang     600  build
