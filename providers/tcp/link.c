@@ -149,7 +149,8 @@ static void link_over(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, const ch
 
 static void garbage(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, const char *why)
 {
-    tmbi_error("tcp: rank %d sent %s: its connection is closed, and it counts as dead",
+    tmbi_error("tcp: rank %d sent no message that can be read: %s; its connection is "
+               "closed, and it counts as dead",
                peer->rank, why);
     link_over(tcp, peer, NULL);
 }
@@ -186,7 +187,7 @@ static void message_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     if (tmbi_tcp_peer_state(&tcp->head, peer->rank) == TMB_PEER_DEAD)
         return;
     if (up == (header->kind == TMBI_TCP_HELLO)) {
-        garbage(tcp, peer, up ? "a second greeting" : "no greeting");
+        garbage(tcp, peer, up ? "it greets again" : "it does not greet");
         return;
     }
     switch ((enum tmbi_tcp_kind)header->kind) {
@@ -234,6 +235,15 @@ static void messages_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
         memmove(in->bytes, in->bytes + taken, in->used);
 }
 
+static void ended(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool broken)
+{
+    if (peer->link.in.used && tmbi_tcp_alive(peer))
+        garbage(tcp, peer, "it ended in the middle of a message");
+    else
+        link_over(tcp, peer,
+                  broken ? "its connection broke" : "it ended without leaving");
+}
+
 /* Returns whether there may be more. */
 static bool receive(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 {
@@ -244,8 +254,7 @@ static bool receive(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (got <= 0) {
-        link_over(tcp, peer,
-                  got == 0 ? "it ended without leaving" : "its connection broke");
+        ended(tcp, peer, got < 0);
         return false;
     }
     in->used += (size_t)got;

@@ -203,7 +203,8 @@ int tmbi_tcp_connect(struct tmbi_endpoint *ep, const uint8_t *addresses, size_t 
 int tmbi_tcp_reach(struct tmbi_endpoint *ep, int rank, const char **why);
 int tmbi_tcp_peer_state(struct tmbi_endpoint *ep, int rank);
 void tmbi_tcp_peer_host(struct tmbi_endpoint *ep, int rank, uint64_t *host, int64_t *pid);
-/* Check a peer's hello; logs. */
+/* Check a peer's hello; logs. -EPROTONOSUPPORT: it is that rank, but of another version;
+ * -EPROTO: it is none of the job. */
 int tmbi_tcp_hello_check(const struct tmbi_tcp *tcp, const struct tmbi_tcp_hello *hello,
                          int rank);
 int tmbi_tcp_hello_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);

@@ -27,15 +27,15 @@ static bool length_fits(const struct tmbi_tcp_header *header)
 static const char *header_fault(const struct tmbi_tcp_header *header)
 {
     if (header->magic != TMBI_TCP_MAGIC)
-        return "it speaks no Tombolo, or another version of it";
+        return "it is none of Tombolo's, or another version's";
     if (header->kind < TMBI_TCP_HELLO || header->kind > TMBI_TCP_DEAD)
-        return "a message of an unknown kind";
+        return "its kind is unknown";
     if (!length_fits(header))
-        return "a message of a length that its kind can't have";
+        return "its length is none that its kind has";
     if (header->line >= TMBI_LINES)
-        return "a message for an unknown line";
+        return "it is for an unknown line";
     if (header->status > 0 || header->status < -4095)
-        return "a status that is no error";
+        return "its status is no error";
     return NULL;
 }
 
