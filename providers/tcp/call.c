@@ -3,6 +3,7 @@
 #include "tcp.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../core/include/tombolo.h"
@@ -177,20 +178,28 @@ void tmbi_tcp_response_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     tmbi_wake_self(TMBI_LINE_WAIT);
 }
 
+/* Answers of words and locks need no memory but the stack. */
+#define ANSWER_BYTES 512
+
 void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                            const struct tmbi_tcp_header *header, const uint8_t *body)
 {
     struct tmbi_request request;
     struct tmbi_tcp_header answer = {.kind = TMBI_TCP_RESPONSE, .id = header->id};
     size_t out_bytes = header->value;
+    uint8_t words[ANSWER_BYTES];
+    uint8_t *out = out_bytes <= sizeof words ? words : malloc(out_bytes);
 
     memcpy(&request, body, sizeof request);
     request.origin = (uint32_t)peer->rank;
-    answer.status = tmbi_request_execute(&request, body + sizeof request,
-                                         header->bytes - sizeof request,
-                                         peer->link.answer, out_bytes);
+    answer.status =
+        out ? tmbi_request_execute(&request, body + sizeof request,
+                                   header->bytes - sizeof request, out, out_bytes)
+            : -ENOMEM;
     answer.value = request.result;
-    if (tmbi_tcp_link_send(tcp, peer, &answer, NULL, 0, peer->link.answer,
+    if (tmbi_tcp_link_send(tcp, peer, &answer, NULL, 0, out,
                            answer.status ? 0 : out_bytes))
         tmbi_tcp_peer_end(tcp, peer, TMB_PEER_DEAD, "no memory for an answer");
+    if (out != words)
+        free(out);
 }

@@ -14,15 +14,33 @@
 /* From here on a peer that does not read its answers is not listened to. */
 #define BACKLOG_MAX ((size_t)1 << 20)
 
+/* What a buffer has at least, and goes back to when it is empty: a peer costs little
+ * while it is idle. */
+#define BUFFER_BYTES ((size_t)4096)
+
+static int buffer_resize(struct tmbi_tcp_buffer *buffer, size_t capacity)
+{
+    uint8_t *bytes = realloc(buffer->bytes, capacity);
+
+    if (!bytes)
+        return -ENOMEM;
+    buffer->bytes = bytes;
+    buffer->capacity = capacity;
+    return 0;
+}
+
+static void buffer_trim(struct tmbi_tcp_buffer *buffer)
+{
+    if (buffer->used == 0 && buffer->capacity > BUFFER_BYTES)
+        buffer_resize(buffer, BUFFER_BYTES); /* or it stays */
+}
+
 int tmbi_tcp_link_init(struct tmbi_tcp_link *link)
 {
     link->fd = -1;
     pthread_mutex_init(&link->send_mutex, NULL);
     pthread_mutex_init(&link->receive_mutex, NULL);
-    link->in.capacity = TMBI_TCP_MESSAGE_MAX;
-    link->in.bytes = malloc(link->in.capacity);
-    link->answer = malloc(TMBI_TCP_CALL_BYTES);
-    return link->in.bytes && link->answer ? 0 : -ENOMEM;
+    return buffer_resize(&link->in, BUFFER_BYTES);
 }
 
 void tmbi_tcp_link_fini(struct tmbi_tcp_link *link)
@@ -31,7 +49,6 @@ void tmbi_tcp_link_fini(struct tmbi_tcp_link *link)
     pthread_mutex_destroy(&link->receive_mutex);
     free(link->in.bytes);
     free(link->out.bytes);
-    free(link->answer);
 }
 
 /* ---- ends ---- */
@@ -57,15 +74,9 @@ void tmbi_tcp_peer_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int sta
 
 static int buffer_add(struct tmbi_tcp_buffer *buffer, const void *bytes, size_t count)
 {
-    if (buffer->capacity - buffer->used < count) {
-        size_t capacity = (buffer->used + count) * 2;
-        uint8_t *larger = realloc(buffer->bytes, capacity);
-
-        if (!larger)
-            return -ENOMEM;
-        buffer->bytes = larger;
-        buffer->capacity = capacity;
-    }
+    if (buffer->capacity - buffer->used < count &&
+        buffer_resize(buffer, (buffer->used + count) * 2))
+        return -ENOMEM;
     memcpy(buffer->bytes + buffer->used, bytes, count);
     buffer->used += count;
     return 0;
@@ -132,6 +143,7 @@ void tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     out->used -= sent;
     if (sent)
         memmove(out->bytes, out->bytes + sent, out->used);
+    buffer_trim(out);
     if (sent)
         tmbi_tcp_watch_link(tcp, peer, out->used <= BACKLOG_MAX, out->used > 0);
     pthread_mutex_unlock(&peer->link.send_mutex);
@@ -214,6 +226,17 @@ static void message_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     }
 }
 
+/* Make room for the message that has begun to come. */
+static void room_make(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                      const struct tmbi_tcp_header *header)
+{
+    struct tmbi_tcp_buffer *in = &peer->link.in;
+    size_t length = sizeof *header + header->bytes;
+
+    if (length > in->capacity && buffer_resize(in, length))
+        link_over(tcp, peer, "no memory for a message");
+}
+
 static void messages_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 {
     struct tmbi_tcp_buffer *in = &peer->link.in;
@@ -233,6 +256,9 @@ static void messages_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     in->used -= taken;
     if (taken)
         memmove(in->bytes, in->bytes + taken, in->used);
+    buffer_trim(in);
+    if (in->used >= sizeof header && !peer->link.over)
+        room_make(tcp, peer, &header);
 }
 
 static void ended(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool broken)

@@ -54,7 +54,6 @@ struct tmbi_tcp_link {
     struct tmbi_tcp_buffer out;    /* what the socket did not take */
     pthread_mutex_t receive_mutex; /* protects what follows */
     struct tmbi_tcp_buffer in;
-    uint8_t *answer;                   /* payload of an answer: TMBI_TCP_CALL_BYTES */
     bool over;                         /* the peer sends no more */
     _Atomic int64_t sent_ns, heard_ns; /* relaxed: when last */
 };
