@@ -13,24 +13,11 @@ region=$(mktemp -p /dev/shm region-XXXXXX) # what ranks share without a server
 truncate -s 256M "$region"
 trap 'rm -f "$log" "$region"' EXIT
 
-# Run it; each of its cases counts here, named with its configuration.
 suite() { # CONFIGURATION RANKS ENVIRONMENT...
-    local configuration=$1 ranks=$2 word name status=0
-    shift 2
-    env "$@" timeout 600 "$tombolo" run -n "$ranks" "${options[@]}" -- \
+    local status=0
+    env "${@:3}" timeout 600 "$tombolo" run -n "$2" "${options[@]}" -- \
         "${program[@]}" "${cases[@]}" >"$log" 2>&1 || status=$?
-    while read -r word name; do
-        case $word in
-        ok) pass "$configuration $name" ;;
-        not) fail "$configuration ${name#ok }" ;;
-        skip) skip "$configuration ${name%%:*}" "${name#*: }" ;;
-        esac
-    done < <(grep -E '^((not )?ok|skip) ' "$log" || true)
-    # A suite that crashed or hung has no last line, or says less than it counted.
-    if [ "$status" -ne 0 ] || ! grep -qE '^[1-9][0-9]* passed, 0 failed, ' "$log"; then
-        fail "$configuration ends well" "exit code $status"
-        grep -vE '^ok ' "$log" | tail -n 60 | sed 's/^/    /'
-    fi
+    suite_cases "$1" "$log" "$status"
 }
 
 # What makes no system call and no allocation.
