@@ -80,7 +80,6 @@ net_is_apart() { # NAME
     [ "$(readlink /proc/self/ns/net)" != "$(readlink "/proc/${net_pids[$1]}/ns/net")" ]
 }
 
-# The shell must not tell that it was killed.
 net_end() { # NAME
     kill -KILL "${net_pids[$1]}" 2>/dev/null || true
     wait "${net_pids[$1]}" 2>/dev/null || true
@@ -174,11 +173,12 @@ job_ended() { # RANK
 }
 
 job_ends() { # CODE...
-    local rank bad=0
+    local rank bad=0 wanted
     for rank in "${!job_pids[@]}"; do
-        job_ended "$rank"
-        [ "$code" -eq "${*:rank+1:1}" ] || bad=1
-    done 2>/dev/null
+        wanted=${*:rank+1:1}
+        job_ended "$rank" 2>/dev/null # the shell tells who was killed
+        [ "$code" -eq "${wanted:-0}" ] || bad=1
+    done
     [ "$bad" -eq 0 ] || job_output
     return $bad
 }
