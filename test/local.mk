@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 include test/conformance/local.mk
 include test/fault/local.mk
+include test/net/local.mk
 include test/vm/local.mk
 include test/mpich/local.mk
 noinst_PROGRAMS += bad_input bad_calls

@@ -3,6 +3,7 @@
 #include "tcp.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../core/clock.h"
@@ -198,12 +199,16 @@ void tmbi_tcp_puts_answer(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
         tmbi_tcp_peer_end(tcp, peer, TMB_PEER_DEAD, "no memory for an answer");
 }
 
+/* Answers of words and locks need no memory but the stack. */
+#define ANSWER_BYTES 512
+
 void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                            const struct tmbi_tcp_header *header, const uint8_t *body)
 {
     struct tmbi_request request;
     struct tmbi_tcp_header answer = {.kind = TMBI_TCP_RESPONSE, .id = header->id};
     size_t in_bytes = header->bytes - sizeof request, out_bytes = header->value;
+    uint8_t words[ANSWER_BYTES], *out;
 
     memcpy(&request, body, sizeof request);
     request.origin = (uint32_t)peer->rank;
@@ -213,10 +218,14 @@ void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                                                       in_bytes, NULL, 0));
         return;
     }
-    answer.status = tmbi_request_execute(&request, body + sizeof request, in_bytes,
-                                         peer->link.answer, out_bytes);
+    out = out_bytes <= sizeof words ? words : malloc(out_bytes);
+    answer.status = out ? tmbi_request_execute(&request, body + sizeof request, in_bytes,
+                                               out, out_bytes)
+                        : -ENOMEM;
     answer.value = request.result;
-    if (tmbi_tcp_link_send(tcp, peer, &answer, NULL, 0, peer->link.answer,
+    if (tmbi_tcp_link_send(tcp, peer, &answer, NULL, 0, out,
                            answer.status ? 0 : out_bytes))
         tmbi_tcp_peer_end(tcp, peer, TMB_PEER_DEAD, "no memory for an answer");
+    if (out != words)
+        free(out);
 }

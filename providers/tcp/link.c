@@ -14,15 +14,33 @@
 /* From here on a peer that does not read its answers is not listened to. */
 #define BACKLOG_MAX ((size_t)1 << 20)
 
+/* What a buffer has at least, and goes back to when it is empty: a peer costs little
+ * while it is idle. */
+#define BUFFER_BYTES ((size_t)16384)
+
+int tmbi_tcp_buffer_resize(struct tmbi_tcp_buffer *buffer, size_t capacity)
+{
+    uint8_t *bytes = realloc(buffer->bytes, capacity);
+
+    if (!bytes)
+        return -ENOMEM;
+    buffer->bytes = bytes;
+    buffer->capacity = capacity;
+    return 0;
+}
+
+void tmbi_tcp_buffer_trim(struct tmbi_tcp_buffer *buffer)
+{
+    if (buffer->used == 0 && buffer->capacity > BUFFER_BYTES)
+        tmbi_tcp_buffer_resize(buffer, BUFFER_BYTES); /* or it stays */
+}
+
 int tmbi_tcp_link_init(struct tmbi_tcp_link *link)
 {
     link->fd = -1;
     pthread_mutex_init(&link->send_mutex, NULL);
     pthread_mutex_init(&link->receive_mutex, NULL);
-    link->in.capacity = TMBI_TCP_MESSAGE_MAX;
-    link->in.bytes = malloc(link->in.capacity);
-    link->answer = malloc(TMBI_TCP_CALL_BYTES);
-    return link->in.bytes && link->answer ? 0 : -ENOMEM;
+    return tmbi_tcp_buffer_resize(&link->in, BUFFER_BYTES);
 }
 
 void tmbi_tcp_link_fini(struct tmbi_tcp_link *link)
@@ -31,7 +49,6 @@ void tmbi_tcp_link_fini(struct tmbi_tcp_link *link)
     pthread_mutex_destroy(&link->receive_mutex);
     free(link->in.bytes);
     free(link->out.bytes);
-    free(link->answer);
 }
 
 /* ---- ends ---- */
@@ -192,6 +209,10 @@ size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     if (!idle(link))
         push(tcp, peer);
     left = kept(link);
+    if (idle(link)) {
+        gone_drop(link);
+        tmbi_tcp_buffer_trim(&link->out);
+    }
     pthread_mutex_unlock(&link->send_mutex);
     return left;
 }

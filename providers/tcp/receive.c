@@ -109,6 +109,24 @@ static void messages_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     in->used -= taken;
     if (taken)
         memmove(in->bytes, in->bytes + taken, in->used);
+    tmbi_tcp_buffer_trim(in);
+}
+
+/* Make room for the message that has begun to come. */
+static void room_make(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    struct tmbi_tcp_buffer *in = &peer->link.in;
+    struct tmbi_tcp_header header;
+    size_t length;
+
+    if (in->used < sizeof header || peer->link.over)
+        return;
+    memcpy(&header, in->bytes, sizeof header);
+    length = sizeof header + header.bytes;
+    if (length > TMBI_TCP_MESSAGE_MAX)
+        garbage(tcp, peer, "a put that is too long");
+    else if (length > in->capacity && tmbi_tcp_buffer_resize(in, length))
+        link_over(tcp, peer, "no memory for a message");
 }
 
 /* ---- puts that are received in place ---- */
@@ -212,8 +230,8 @@ static void received(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, size_t by
     if (tmbi_tcp_put_begins(link->in.bytes, link->in.used, &header, &put) &&
         put.count > FIRST_BYTES) /* a word must not come in parts */
         put_begin(peer, &put);
-    else if (link->in.used == link->in.capacity)
-        garbage(tcp, peer, "a put that is too long");
+    else
+        room_make(tcp, peer);
     tmbi_tcp_puts_answer(tcp, peer);
 }
 

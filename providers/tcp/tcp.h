@@ -67,7 +67,6 @@ struct tmbi_tcp_link {
     int32_t put_status;
     uint64_t puts_taken; /* puts of the peer's that were executed and not answered */
     int32_t puts_status;
-    uint8_t *answer;                   /* payload of an answer: TMBI_TCP_CALL_BYTES */
     bool over;                         /* the peer sends no more */
     _Atomic int64_t sent_ns, heard_ns; /* relaxed: when last */
 };
@@ -231,6 +230,10 @@ int tmbi_tcp_late(const struct tmbi_tcp_peer *peer, const char *what);
 
 /* ---- link.c ---- */
 
+/* Room for at least so much; what is used stays. */
+int tmbi_tcp_buffer_resize(struct tmbi_tcp_buffer *buffer, size_t capacity);
+/* An empty one is made small again: a peer costs little while it is idle. */
+void tmbi_tcp_buffer_trim(struct tmbi_tcp_buffer *buffer);
 int tmbi_tcp_link_init(struct tmbi_tcp_link *link);
 void tmbi_tcp_link_fini(struct tmbi_tcp_link *link);
 /* Send a message, or keep what the socket does not take. -ENOMEM, -EHOSTDOWN. */

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../report.sh"
 # shellcheck source=test/net/lib.sh
 . "$here/lib.sh"
-hosts=1,1,2,2,3,3
+places=1,1,2,2,3,3
 # Everything but what moves megabytes and hammers.
 cases=(library team collective/b window transfer/a transfer/n transfer/v strided bounds
     atomic/o atomic/w atomic/n atomic/e signal lock/e lock/l lock/s)
@@ -19,7 +19,7 @@ configurations=("all by tcp" "ivshmem inside, tcp between" "by mpiexec"
 routes() { # MAPPED ENVIRONMENT...
     local mapped
     net_environment=("${@:2}")
-    job_start $hosts "$net_build/fault_links" routes
+    job_start "$places" "$net_build/fault_links" routes
     job_ends 0 0 0 0 0 0
     mapped=$(cat "$work"/rank.? | grep -c '^mapped: ' || true)
     echo "$mapped ranks are mapped"
@@ -29,7 +29,7 @@ routes() { # MAPPED ENVIRONMENT...
 suite() { # CONFIGURATION ENVIRONMENT...
     local rank worst=0 log=$work/suite
     net_environment=("${@:2}")
-    job_start $hosts "$net_build/conformance" "${cases[@]}"
+    job_start "$places" "$net_build/conformance" "${cases[@]}"
     for rank in "${!job_pids[@]}"; do
         job_ended "$rank"
         [ "$code" -eq 0 ] || worst=$code
@@ -51,8 +51,8 @@ by_hydra() {
 
 impaired() {
     local host why=''
-    for ((host = 1; host <= net_hosts; host++)); do
-        why=$(link_impair $host delay 2ms 1ms loss 1% 2>&1) || break
+    for host in 1 2 3; do
+        why=$(link_impair "$host" delay 2ms 1ms loss 1% 2>&1) || break
     done
     if [ -n "$why" ]; then
         skip "$1" "this kernel has no netem: $(head -n 1 <<<"$why")"

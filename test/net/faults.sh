@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 links=$net_build/fault_links
 killed=137
 job_seconds=60
-cut=(TMB_PROVIDER=tcp TMB_TCP_TIMEOUT=2s TMB_OP_TIMEOUT=8s)
+cut=(TMB_PROVIDER=tcp TMB_TCP_TIMEOUT=4s TMB_OP_TIMEOUT=8s)
 
 # Ranks of these hosts work on each other's memory.
 works() { # HOSTS ARGUMENT...
@@ -22,13 +22,13 @@ works() { # HOSTS ARGUMENT...
 }
 
 process_killed() {
-    net_environment=("${cut[@]}")
+    net_environment=(TMB_PROVIDER=tcp)
     job_start 1,2,3,3 "$net_build/fault_waits" wait
-    job_ends 0 $killed 0 0
+    job_ends 0 "$killed" 0 0
     job_start 1,2,3,3 "$net_build/fault_locks" holder
-    job_ends 0 $killed 0 0
+    job_ends 0 "$killed" 0 0
     job_start 1,2,3,3 "$net_build/fault_routes" killed
-    job_ends 0 $killed 0 0
+    job_ends 0 "$killed" 0 0
 }
 
 link_stays_down() {
@@ -80,7 +80,7 @@ host_dies() {
     net_environment=("${cut[@]}")
     works 1,2,2,3 down
     host_end 2
-    job_ends 0 $killed $killed 0
+    job_ends 0 "$killed" "$killed" 0
 }
 
 # ---- what is no message, and who is no rank ----
@@ -144,8 +144,8 @@ mend() {
     rm -f "$work/healed"
     isolate off
     for ((host = 1; host <= net_hosts; host++)); do
-        link_set $host up
-        host_clear $host
+        link_set "$host" up
+        host_clear "$host"
     done
 }
 

@@ -48,6 +48,7 @@ net_begin() { # COUNT
     trap 'exit 130' INT
     trap 'exit 143' TERM
     net_make "$1" >"$work/net.log" 2>&1 && return
+    # shellcheck disable=SC2034 # for who calls
     net_why="no network namespaces here: $(tail -n 1 "$work/net.log")"
     return 1
 }
@@ -79,7 +80,6 @@ net_is_apart() { # NAME
     [ "$(readlink /proc/self/ns/net)" != "$(readlink "/proc/${net_pids[$1]}/ns/net")" ]
 }
 
-# The shell must not tell that it was killed.
 net_end() { # NAME
     kill -KILL "${net_pids[$1]}" 2>/dev/null || true
     wait "${net_pids[$1]}" 2>/dev/null || true
@@ -160,7 +160,7 @@ job_start() { # HOSTS PROGRAM...
 }
 
 job_says() { # RANK TEXT [SECONDS]
-    net_await "${3:-30}" grep -aq "$2" "$work/rank.$1" || {
+    net_await "${3:-60}" grep -aq "$2" "$work/rank.$1" || {
         echo "rank $1 didn't say '$2'"
         job_output
         return 1
@@ -173,11 +173,12 @@ job_ended() { # RANK
 }
 
 job_ends() { # CODE...
-    local rank bad=0
+    local rank bad=0 wanted
     for rank in "${!job_pids[@]}"; do
-        job_ended "$rank"
-        [ "$code" -eq "${*:rank+1:1}" ] || bad=1
-    done 2>/dev/null
+        wanted=${*:rank+1:1}
+        job_ended "$rank" 2>/dev/null # the shell tells who was killed
+        [ "$code" -eq "${wanted:-0}" ] || bad=1
+    done
     [ "$bad" -eq 0 ] || job_output
     return $bad
 }
