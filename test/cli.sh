@@ -747,7 +747,7 @@ other_region() {
 exec "\$@"
 END
     chmod +x "$work/split"
-    timeout 60 "$tombolo" server --socket "$work/other" --size 4M 2>"$work/server" &
+    timeout 300 "$tombolo" server --socket "$work/other" --size 4M 2>"$work/server" &
     server=$!
     await test -S "$work/other"
     split=("$work/split")

@@ -233,7 +233,7 @@ static int alone_find(bool *alone)
 /* All must agree: what lies between ranks 0 and 1, by rank 0. */
 static int find_distance(struct perf *perf)
 {
-    struct tmb_peer_info first, second;
+    struct tmb_peer_info first = {0}, second = {0};
     struct {
         bool apart, mapped;
     } told;
