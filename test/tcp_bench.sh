@@ -22,7 +22,7 @@ by_tombolo() {
 
 # MPI_Finalize of MPICH over UCX hangs now and then: what was printed counts.
 by_mpich() {
-    UCX_TLS=tcp,self UCX_NET_DEVICES=lo MPIR_CVAR_NOLOCAL=1 timeout 300 \
+    UCX_TLS=tcp,self UCX_NET_DEVICES=lo MPIR_CVAR_NOLOCAL=1 timeout $((60 + iterations / 10)) \
         mpiexec.hydra -n 2 -bind-to core "$work/mpich" "$iterations" || true
 }
 
