@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What an adapter, which offers another programming model's interface on top of this
+ * library, uses of it besides the API. Exported like what the command uses: for adapters
+ * of the same build, with no promise.
+ */
+#ifndef TMBI_ADAPTER_H
+#define TMBI_ADAPTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "export.h"
+#include "include/tombolo.h"
+
+/* ---- joining ---- */
+
+/*
+ * How ranks that another library has brought together exchange bytes. Called by the
+ * thread that calls tmbi_adapter_init() or tmb_finalize(); abort by any thread.
+ */
+struct tmbi_adapter_callbacks {
+    int rank, size;
+    /* Give `bytes` (the same number on all ranks; 0: a barrier), get everybody's by rank.
+     * 0 or a negative errno. */
+    int (*exchange)(void *arg, const void *mine, size_t bytes, void *all);
+    /* End the whole job; returns if it can't. */
+    void (*abort)(void *arg, int exit_code);
+    void *arg;
+};
+
+/* tmb_init(), with these callbacks as the bootstrap, whatever the environment calls for.
+ * *callbacks is copied. */
+TMBI_TOOL int tmbi_adapter_init(int thread_level,
+                                const struct tmbi_adapter_callbacks *callbacks);
+
+/*
+ * Called now and then, on the waiting thread, while a wait of the application's (not of
+ * the agent) has not ended: after it has spun, first after 20 us, then in growing
+ * intervals of at most 1 ms. For another library that makes progress only in its calls.
+ * NULL: none. Must not call this library. To be set before there is a second rank.
+ */
+TMBI_TOOL void tmbi_adapter_poll(void (*poll)(void));
+
+/* ---- windows ---- */
+
+/* A pointer of the adapter's with a window; NULL until it is set. */
+TMBI_TOOL void tmbi_adapter_data_set(tmb_win *win, void *data);
+
+/*
+ * Locks of the process as a whole: any thread may release, and nobody is asked whether a
+ * thread holds it. The caller sees to it that it holds each lock once at most. Errors as
+ * tmb_lock(), but for -EDEADLK. Unlocking does not flush.
+ */
+TMBI_TOOL int tmbi_adapter_lock(tmb_win *win, int rank, enum tmb_lock_mode mode,
+                                int64_t timeout_ns);
+TMBI_TOOL int tmbi_adapter_unlock(tmb_win *win, int rank, enum tmb_lock_mode mode);
+
+/* ---- calls ---- */
+
+#define TMBI_ADAPTER_ARGS 4
+
+/*
+ * Executed at the target for a peer's tmbi_adapter_call(), by its agent or, for the
+ * caller's own rank, by the caller; must neither block nor call this library, other than
+ * tmb_win_ptr() and tmb_win_size(). What comes in is a peer's and is to be validated.
+ * data: tmbi_adapter_data_set()'s; the window is not served before that is set. Returns 0
+ * or a negative errno for the caller.
+ */
+typedef int tmbi_adapter_handler(void *data, int origin, const uint64_t *args,
+                                 const void *in, size_t in_bytes, void *out,
+                                 size_t out_bytes);
+/* The process's one handler. Starts the agent where a provider needs it. */
+TMBI_TOOL int tmbi_adapter_handle(tmbi_adapter_handler *handler);
+
+/*
+ * Have the target's handler run: args as they are, `in_bytes` to there, `out_bytes` back.
+ * origin: the caller's rank in the window's team. Complete on return, and ordered after
+ * the caller's earlier puts to that rank once those are flushed.
+ * -EMSGSIZE: more bytes than tmbi_adapter_call_bytes(); -EHOSTDOWN, -ETIMEDOUT, or what
+ * the handler returned.
+ */
+TMBI_TOOL int tmbi_adapter_call(tmb_win *win, int rank, const uint64_t *args,
+                                const void *in, size_t in_bytes, void *out,
+                                size_t out_bytes);
+/* The most bytes of a call's `in` and of its `out` to a rank. */
+TMBI_TOOL size_t tmbi_adapter_call_bytes(tmb_win *win, int rank);
+
+#endif
