@@ -307,6 +307,15 @@ for name in put-latency get-latency put-bandwidth get-bandwidth lock-put atomic 
     check "$name, target create" json "$name" --target create
 done
 check "limits of tcp" limits_of_tcp
+if ! command -v mpicc.mpich >/dev/null; then
+    skip "beside MPICH over TCP" "no MPICH (mpicc.mpich)"
+elif ! grep -qx '  tcp' < <("$tombolo" info); then
+    skip "beside MPICH over TCP" "the provider tcp is not built (libfabric)"
+elif [ "${VARIANT:-gcc}" != gcc ]; then
+    skip "beside MPICH over TCP" "a plain program can't load the variant's library"
+else
+    check "beside MPICH over TCP" "$(dirname "$0")/tcp_bench.sh" 10 1
+fi
 check "csv" csv
 check "table" table
 check "no progress in a pipe" nothing_on_stderr
