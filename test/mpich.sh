@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # MPI programs of one-sided communication, on MPICH alone, with the adapter, and with the
 # adapter over TCP. MPICH alone shows that the programs are right.
+#   test/mpich.sh [WAY...]    of plain, adapter, tcp; all. $RANKS: how many ranks (1 2 4)
 # shellcheck disable=SC2329 # called by name
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,15 +25,16 @@ fi
 # A way that programs run: its name, and the environment. Without its registration cache,
 # UCX 1.13.1 gives MPICH 4.0.2 the address that a window begins at; with it, one that is
 # rounded down, or that of an older window there.
-ways=(plain)
+ways=("$@")
 # shellcheck disable=SC2034 # by name
 plain=(UCX_RCACHE_ENABLE=n)
 if [ -e "$library" ]; then
-    ways+=(adapter tcp)
+    [ $# -gt 0 ] || ways=(plain adapter tcp)
     adapter=("LD_PRELOAD=$library" "LD_LIBRARY_PATH=$build/.libs")
     # shellcheck disable=SC2034
     tcp=("${adapter[@]}" TMB_PROVIDER=tcp)
 else
+    ways=(plain)
     skip mpich-adapter 'adapter not built'
 fi
 
@@ -136,9 +138,9 @@ fi
 
 seconds=120
 for way in "${ways[@]}"; do
-    for ranks in 1 2 4; do
-        conformance "$way" $ranks
-        programs "$way" $ranks
+    for ranks in ${RANKS:-1 2 4}; do
+        conformance "$way" "$ranks"
+        programs "$way" "$ranks"
     done
 done
 if [ -e "$hangs" ]; then
