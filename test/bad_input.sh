@@ -63,9 +63,9 @@ marked() {
     done
 }
 
-# In the background until the script ends; 5 minutes at most.
+# In the background until the script ends; 15 minutes at most.
 serve() { # COMMAND...
-    env -u BAD_INPUT_MARK timeout 300 "$@" </dev/null >/dev/null 2>"$work/serve.err" &
+    env -u BAD_INPUT_MARK timeout 900 "$@" </dev/null >/dev/null 2>"$work/serve.err" &
     echo $! >>"$work/servers"
 }
 
