@@ -140,13 +140,25 @@ static inline struct tmbm_win *tmbm_win_find(MPI_Win handle)
     return tmbm_win_search(handle);
 }
 
+/* A window, or one that was freed, from malloc(): it is the table's until its handle is
+ * added again. */
 int tmbm_table_add(struct tmbm_win *win);
 void tmbm_table_remove(struct tmbm_win *win);
+/* The handle is a window of MPICH's own now. */
+void tmbm_table_forget(MPI_Win handle);
 
 /* ---- attribute.c ---- */
 
 /* The application sets something with a window: MPICH's is not used again. */
 void tmbm_win_mark(MPI_Win handle);
+
+/* What MPICH returned that made a window by itself. */
+static inline int tmbm_passed(int rc, const MPI_Win *win)
+{
+    if (rc == MPI_SUCCESS)
+        tmbm_table_forget(*win);
+    return rc;
+}
 
 /* ---- init.c ---- */
 
@@ -181,11 +193,10 @@ static inline int tmbm_end(const struct tmbm_win *win, int error_class)
 
 /* ---- group.c: what windows of one communicator share ---- */
 
-/* MPICH's windows that wait for their next use. To MPICH such a handle is valid: so it is
- * found, as a window that was freed. */
+/* MPICH's windows that wait for their next use. */
 struct tmbm_shell {
     struct tmbm_shell *next;
-    struct tmbm_win freed;
+    MPI_Win handle;
 };
 
 struct tmbm_group {
@@ -204,7 +215,7 @@ void tmbm_group_put(struct tmbm_group *group);
 void tmbm_groups_close(void);
 /* A window of MPICH's that has no memory, over the same members. Collective. */
 int tmbm_shell_get(struct tmbm_group *group, MPI_Comm comm, MPI_Win *handle);
-/* marked: it is not as MPICH makes it any more. */
+/* Its window is freed. marked: it is not as MPICH makes it any more. */
 void tmbm_shell_put(struct tmbm_group *group, MPI_Win handle, bool marked);
 
 /* ---- window.c ---- */

@@ -37,14 +37,12 @@ static bool group_unused(struct tmbm_group *group)
     return unused;
 }
 
-/* Its handle, which is no freed window's any more. */
 static MPI_Win shell_take(struct tmbm_group *group)
 {
     struct tmbm_shell *shell = group->shells;
-    MPI_Win handle = shell->freed.handle;
+    MPI_Win handle = shell->handle;
 
     group->shells = shell->next;
-    tmbm_table_remove(&shell->freed);
     free(shell);
     return handle;
 }
@@ -193,21 +191,31 @@ int tmbm_shell_get(struct tmbm_group *group, MPI_Comm comm, MPI_Win *handle)
     return MPI_SUCCESS;
 }
 
+/* MPICH crashes by a handle that it has freed, and one that waits is valid to it: so both
+ * are found, as a window that was freed. */
+static void freed_keep(MPI_Win handle)
+{
+    struct tmbm_win *freed = calloc(1, sizeof *freed);
+
+    if (!freed)
+        return;
+    freed->handle = handle;
+    freed->epochs.access = TMBM_ACCESS_FREED;
+    freed->epochs.posted_count = -1;
+    if (tmbm_table_add(freed) != MPI_SUCCESS)
+        free(freed);
+}
+
 /* Making one takes milliseconds, so they are kept as long as they are as new. */
 void tmbm_shell_put(struct tmbm_group *group, MPI_Win handle, bool marked)
 {
-    struct tmbm_shell *shell = marked ? NULL : calloc(1, sizeof *shell);
+    struct tmbm_shell *shell = marked ? NULL : malloc(sizeof *shell);
 
-    if (shell) {
-        shell->freed = (struct tmbm_win){.handle = handle, .group = group};
-        shell->freed.epochs.access = TMBM_ACCESS_FREED;
-        shell->freed.epochs.posted_count = -1;
-    }
-    if (!shell || tmbm_table_add(&shell->freed) != MPI_SUCCESS) {
-        free(shell);
+    freed_keep(handle);
+    if (!shell) {
         PMPI_Win_free(&handle);
         return;
     }
-    shell->next = group->shells;
+    *shell = (struct tmbm_shell){group->shells, handle};
     group->shells = shell;
 }

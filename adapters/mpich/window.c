@@ -271,7 +271,8 @@ TMBM_API int MPI_Win_create(void *base, MPI_Aint bytes, int unit, MPI_Info info,
     bool served;
     int rc = tmbm_window_make(TMBM_Win_create, comm, &making, win, &served);
 
-    return served ? rc : PMPI_Win_create(base, bytes, unit, info, comm, win);
+    return served ? rc
+                  : tmbm_passed(PMPI_Win_create(base, bytes, unit, info, comm, win), win);
 }
 
 TMBM_API int MPI_Win_create_c(void *base, MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
@@ -282,7 +283,9 @@ TMBM_API int MPI_Win_create_c(void *base, MPI_Aint bytes, MPI_Aint unit, MPI_Inf
     bool served;
     int rc = tmbm_window_make(TMBM_Win_create, comm, &making, win, &served);
 
-    return served ? rc : PMPI_Win_create_c(base, bytes, unit, info, comm, win);
+    return served
+               ? rc
+               : tmbm_passed(PMPI_Win_create_c(base, bytes, unit, info, comm, win), win);
 }
 
 static void base_give(const struct tmbm_making *making, void *base)
@@ -298,7 +301,7 @@ TMBM_API int MPI_Win_allocate(MPI_Aint bytes, int unit, MPI_Info info, MPI_Comm 
     int rc = tmbm_window_make(TMBM_Win_allocate, comm, &making, win, &served);
 
     if (!served)
-        return PMPI_Win_allocate(bytes, unit, info, comm, base, win);
+        return tmbm_passed(PMPI_Win_allocate(bytes, unit, info, comm, base, win), win);
     base_give(&making, base);
     return rc;
 }
@@ -311,7 +314,7 @@ TMBM_API int MPI_Win_allocate_c(MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
     int rc = tmbm_window_make(TMBM_Win_allocate, comm, &making, win, &served);
 
     if (!served)
-        return PMPI_Win_allocate_c(bytes, unit, info, comm, base, win);
+        return tmbm_passed(PMPI_Win_allocate_c(bytes, unit, info, comm, base, win), win);
     base_give(&making, base);
     return rc;
 }
@@ -322,7 +325,7 @@ TMBM_API int MPI_Win_create_dynamic(MPI_Info info, MPI_Comm comm, MPI_Win *win)
     bool served;
     int rc = tmbm_window_make(TMBM_Win_create_dynamic, comm, &making, win, &served);
 
-    return served ? rc : PMPI_Win_create_dynamic(info, comm, win);
+    return served ? rc : tmbm_passed(PMPI_Win_create_dynamic(info, comm, win), win);
 }
 
 static int win_free(struct tmbm_win *win)
