@@ -27,7 +27,7 @@
 #define TMBM_API __attribute__((visibility("default")))
 
 /* How windows on the application's memory are made. */
-#define TMBM_CREATE_FLAGS 0u
+#define TMBM_CREATE_FLAGS TMB_WIN_ADOPT
 
 #define tmbm_likely(x)   __builtin_expect(!!(x), 1)
 #define tmbm_unlikely(x) __builtin_expect(!!(x), 0)
@@ -117,6 +117,7 @@ struct tmbm_win {
     tmb_win *memory; /* NULL: dynamic */
     tmb_win *control;
     struct tmbm_control *own; /* control of ours */
+    void *private;            /* the own part, where the region has no room for it */
     void *base;               /* what attributes say of the own part */
     MPI_Aint bytes;
     int unit, flavor, model;
@@ -365,6 +366,10 @@ int tmbm_remote_update(const struct tmbm_place *place, const struct tmbm_data *s
                        const struct tmbm_data *result);
 int tmbm_remote_swap(const struct tmbm_place *place, size_t bytes, const void *operand,
                      const void *compare, void *result);
+
+/* ---- memory.c ---- */
+
+void tmbm_memory_close(void);
 
 /* ---- dynamic.c ---- */
 

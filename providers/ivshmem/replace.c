@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "../../core/log.h"
 #include "../../core/provider.h"
@@ -34,6 +36,15 @@ static void pages_copy(void *to, const void *from, size_t bytes)
     memcpy(to, from, bytes);
 }
 #endif
+
+/* By the kernel's own name: libraries that watch memory, as UCX does, put a mremap() of
+ * theirs in front, which may pass on four arguments of the five. */
+static int pages_move(void *from, size_t bytes, uintptr_t to)
+{
+    long at = syscall(SYS_mremap, from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+
+    return at == -1 ? -errno : 0;
+}
 
 static uintptr_t min(uintptr_t a, uintptr_t b)
 {
@@ -77,9 +88,7 @@ static int stretch_place(const struct tmbi_stretch *stretch, uint8_t *at, void *
     for (int i = 0; i < count; i++)
         pages_copy(at + ((uintptr_t)edges[i].start - stretch->start), edges[i].start,
                    edges[i].bytes);
-    if (mremap(fresh, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
-               (void *)stretch->start) == MAP_FAILED)
-        status = -errno;
+    status = pages_move(fresh, bytes, stretch->start);
     if (count)
         tmbi_guard_end(&guard);
     if (status)
@@ -185,8 +194,7 @@ static bool private_move(uintptr_t start, size_t bytes, const uint8_t *at)
     if (fresh == MAP_FAILED)
         return false;
     pages_copy(fresh, at, bytes);
-    if (mremap(fresh, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)start) !=
-        MAP_FAILED)
+    if (pages_move(fresh, bytes, start) == 0)
         return true;
     munmap(fresh, bytes);
     return false;
