@@ -106,7 +106,8 @@ without_launcher_command() {
 linked() {
     mpicc.mpich -o "$work/linked" "$here/mpich/start.c" -L"$build/.libs" \
         -Wl,--no-as-needed,-rpath,"$build/.libs" -ltombolo-mpich
-    try env TMB_MPICH_REPORT="$work/report" mpiexec.hydra -n 2 "$work/linked" ring
+    try env TMB_MPICH_REPORT="$work/report" TMB_TOMBOLO="$tombolo" \
+        mpiexec.hydra -n 2 "$work/linked" ring
     right
     counts_are MPI_Put "2 0 0"
 }
