@@ -141,10 +141,11 @@ static void *behind(void *_Atomic *found, const char *name)
     return function;
 }
 
-/* C has a predefined attribute's address, but for BASE; Fortran has its value. */
+/* C has a predefined attribute's address, but for BASE; Fortran has its value, and numbers
+ * its keyvals one higher. */
 static bool predefined(const struct tmbm_win *win, int keyval, intptr_t *value)
 {
-    switch (keyval) {
+    switch (keyval - 1) {
     case MPI_WIN_BASE:
         *value = (intptr_t)win->base;
         return true;

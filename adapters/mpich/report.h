@@ -16,12 +16,31 @@
     X(Win_free)                                                                          \
     X(Win_attach)                                                                        \
     X(Win_detach)                                                                        \
-    X(Put) X(Get) X(Accumulate) X(Get_accumulate) X(Fetch_and_op) X(Compare_and_swap)    \
-        X(Rput) X(Rget) X(Raccumulate) X(Rget_accumulate) X(Win_fence) X(Win_start)      \
-            X(Win_complete) X(Win_post) X(Win_wait) X(Win_test) X(Win_lock)              \
-                X(Win_unlock) X(Win_lock_all) X(Win_unlock_all) X(Win_flush)             \
-                    X(Win_flush_all) X(Win_flush_local) X(Win_flush_local_all)           \
-                        X(Win_sync)
+    X(Put)                                                                               \
+    X(Get)                                                                               \
+    X(Accumulate)                                                                        \
+    X(Get_accumulate)                                                                    \
+    X(Fetch_and_op)                                                                      \
+    X(Compare_and_swap)                                                                  \
+    X(Rput)                                                                              \
+    X(Rget)                                                                              \
+    X(Raccumulate)                                                                       \
+    X(Rget_accumulate)                                                                   \
+    X(Win_fence)                                                                         \
+    X(Win_start)                                                                         \
+    X(Win_complete)                                                                      \
+    X(Win_post)                                                                          \
+    X(Win_wait)                                                                          \
+    X(Win_test)                                                                          \
+    X(Win_lock)                                                                          \
+    X(Win_unlock)                                                                        \
+    X(Win_lock_all)                                                                      \
+    X(Win_unlock_all)                                                                    \
+    X(Win_flush)                                                                         \
+    X(Win_flush_all)                                                                     \
+    X(Win_flush_local)                                                                   \
+    X(Win_flush_local_all)                                                               \
+    X(Win_sync)
 
 enum tmbm_call {
 #define TMBM_CALL(name) TMBM_##name,
