@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Jobs that begin and end in one way or another; each prints "right" once, or says what is
- * wrong and ends with code 1. MODE:
- *   none      no one-sided call
- *   ring      a window, and a put to the right neighbour
- *   late      a window that a library frees inside MPI_Finalize
- *   die       rank 1 is killed while the others wait for it
- *   spawn     two more processes, with a window of their own and one with their parents
- *   threads   MPI_Init_thread, and ring
+ * Jobs that begin and end in one way or another; each prints "right" once, or says what
+ * is wrong and ends with code 1. MODE: none      no one-sided call ring      a window,
+ * and a put to the right neighbour late      a window that a library frees inside
+ * MPI_Finalize die       rank 1 is killed while the others wait for it spawn     two more
+ * processes, with a window of their own and one with their parents threads
+ * MPI_Init_thread, and ring
  */
 #include <mpi.h>
 #include <signal.h>
