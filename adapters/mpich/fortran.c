@@ -141,8 +141,8 @@ static void *behind(void *_Atomic *found, const char *name)
     return function;
 }
 
-/* C has a predefined attribute's address, but for BASE; Fortran has its value, and numbers
- * its keyvals one higher. */
+/* C has a predefined attribute's address, but for BASE; Fortran has its value, and
+ * numbers its keyvals one higher. */
 static bool predefined(const struct tmbm_win *win, int keyval, intptr_t *value)
 {
     switch (keyval - 1) {
