@@ -174,3 +174,20 @@ int tmbi_request_execute(struct tmbi_request *request, const void *in, size_t in
     tmbi_window_unlock_table();
     return rc;
 }
+
+void *tmbi_request_place(const struct tmbi_request *request)
+{
+    struct tmb_win *win = tmbi_window_lock_table(request->window);
+
+    if (win && request->kind == TMBI_REQUEST_PUT &&
+        in_part(win->mem, request->offset, request->count))
+        return win->mem->base + request->offset;
+    request_bad(request, win ? "bytes out of the window's part" : "no such window");
+    tmbi_window_unlock_table();
+    return NULL;
+}
+
+void tmbi_request_placed(void)
+{
+    tmbi_window_unlock_table();
+}

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "topology.h"
 #include "window.h"
 
 #define ALIGN      ((size_t)64)
@@ -73,8 +72,7 @@ static int memory_alloc(struct tmbi_block *block)
     if (rc)
         return rc;
     block->base = memory;
-    if (block->bytes >= TMBI_NUMA_BYTES)
-        tmbi_topology_bind_memory(memory, block->bytes, -1);
+    tmbi_memory_place(memory, block->bytes);
     return 0;
 }
 

@@ -17,9 +17,8 @@ static int remote_signal(struct tmbi_peer *peer, uint64_t offset, enum tmb_signa
                                    .offset = offset,
                                    .count = 1,
                                    .operand = value};
-    int rc = peer->ep->ops->flush(&peer->remote);
 
-    return rc ? rc : peer->ep->ops->call(&peer->remote, &request, NULL, 0, NULL, 0);
+    return peer->ep->ops->call(&peer->remote, &request, NULL, 0, NULL, 0);
 }
 
 int tmbi_peer_signal(struct tmbi_peer *peer, uint64_t offset, enum tmb_signal_op op,

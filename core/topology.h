@@ -28,9 +28,6 @@ TMBI_TOOL int tmbi_topology_load(void);
  * that spread over the machine; of as many as there are they wrap around. */
 TMBI_TOOL int tmbi_topology_bind(enum tmbi_bind bind, int index, int total);
 
-/* From this size on memory is worth placing on a NUMA node. */
-#define TMBI_NUMA_BYTES (UINT64_C(2) << 20)
-
 /* Have memory's pages lie on a NUMA node (-1: the one that the caller runs on). Does
  * nothing on a machine of one node. */
 TMBI_TOOL int tmbi_topology_bind_memory(void *base, size_t bytes, int node);

@@ -12,7 +12,6 @@
 #include "log.h"
 #include "stats.h"
 #include "team.h"
-#include "topology.h"
 
 static struct tmbi_pool pool = TMBI_POOL(TMBI_WINDOW_MAGIC, struct tmb_win);
 
@@ -69,8 +68,7 @@ static int memory_make(enum tmbi_window_kind kind, void *base, size_t bytes,
  * that had another owner are moved there. */
 static void memory_prepare(const struct tmbi_mem *mem, unsigned flags)
 {
-    if (mem->bytes >= TMBI_NUMA_BYTES)
-        tmbi_topology_bind_memory(mem->base, mem->bytes, -1);
+    tmbi_memory_place(mem->base, mem->bytes);
     if (!(flags & TMB_WIN_UNINIT))
         memset(mem->base, 0, mem->bytes);
 }

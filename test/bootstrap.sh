@@ -509,7 +509,10 @@ hydra_shares() { # SIZE
 hydra_killed() {
     # shellcheck disable=SC2016 # the ranks' own variables
     TMB_LOG=debug hydra -n 3 sh -c \
-        '[ "$PMI_RANK" != 1 ] || { (sleep 1; kill -9 $$) & }; exec "$0"' "$build/conformance"
+        '[ "$PMI_RANK" != 1 ] || {
+            (until grep -q "route: rank 2 by ivshmem" "$1"; do sleep 0.05; done; kill -9 $$) &
+        }
+        exec "$0"' "$build/conformance" "$work/err"
     [ "$code" -ne 0 ]
     all_gone "$work/err"
 }

@@ -27,7 +27,7 @@
 #define TMBM_API __attribute__((visibility("default")))
 
 /* How windows on the application's memory are made. */
-#define TMBM_CREATE_FLAGS 0u
+#define TMBM_CREATE_FLAGS TMB_WIN_ADOPT
 
 #define tmbm_likely(x)   __builtin_expect(!!(x), 1)
 #define tmbm_unlikely(x) __builtin_expect(!!(x), 0)
@@ -87,6 +87,7 @@ enum tmbm_access {
     TMBM_ACCESS_NONE = 0,
     TMBM_ACCESS_START, /* to the group that was started */
     TMBM_ACCESS_LOCK,  /* to targets that are locked */
+    TMBM_ACCESS_FREED, /* never again */
     TMBM_ACCESS_FENCE, /* since a fence; ends when another kind begins */
     TMBM_ACCESS_LOCK_ALL
 };
@@ -116,6 +117,7 @@ struct tmbm_win {
     tmb_win *memory; /* NULL: dynamic */
     tmb_win *control;
     struct tmbm_control *own; /* control of ours */
+    void *private;            /* the own part, where the region has no room for it */
     void *base;               /* what attributes say of the own part */
     MPI_Aint bytes;
     int unit, flavor, model;
@@ -139,13 +141,25 @@ static inline struct tmbm_win *tmbm_win_find(MPI_Win handle)
     return tmbm_win_search(handle);
 }
 
+/* A window, or one that was freed, from malloc(): it is the table's until its handle is
+ * added again. */
 int tmbm_table_add(struct tmbm_win *win);
 void tmbm_table_remove(struct tmbm_win *win);
+/* The handle is a window of MPICH's own now. */
+void tmbm_table_forget(MPI_Win handle);
 
 /* ---- attribute.c ---- */
 
 /* The application sets something with a window: MPICH's is not used again. */
 void tmbm_win_mark(MPI_Win handle);
+
+/* What MPICH returned that made a window by itself. */
+static inline int tmbm_passed(int rc, const MPI_Win *win)
+{
+    if (rc == MPI_SUCCESS)
+        tmbm_table_forget(*win);
+    return rc;
+}
 
 /* ---- init.c ---- */
 
@@ -165,6 +179,12 @@ int tmbm_world_ranks(MPI_Group group, int size, int *ranks);
 int tmbm_raise(MPI_Win win, int error_class);
 /* What a Tombolo error is to MPI. */
 int tmbm_class(int rc);
+
+static inline bool tmbm_freed(const struct tmbm_win *win)
+{
+    return atomic_load_explicit(&win->epochs.access, memory_order_relaxed) ==
+           TMBM_ACCESS_FREED;
+}
 
 static inline int tmbm_end(const struct tmbm_win *win, int error_class)
 {
@@ -189,14 +209,14 @@ struct tmbm_group {
 };
 
 /* The group of a communicator, for one window more. Collective over it. *group NULL: its
- * windows are MPICH's: an intercommunicator, or a member outside of MPI_COMM_WORLD. */
+ * windows are MPICH's, for a member is outside of MPI_COMM_WORLD. */
 int tmbm_group_get(MPI_Comm comm, struct tmbm_group **group);
 /* One user less; collective, as what calls it is. */
 void tmbm_group_put(struct tmbm_group *group);
 void tmbm_groups_close(void);
 /* A window of MPICH's that has no memory, over the same members. Collective. */
 int tmbm_shell_get(struct tmbm_group *group, MPI_Comm comm, MPI_Win *handle);
-/* marked: it is not as MPICH makes it any more. */
+/* Its window is freed. marked: it is not as MPICH makes it any more. */
 void tmbm_shell_put(struct tmbm_group *group, MPI_Win handle, bool marked);
 
 /* ---- window.c ---- */
@@ -346,6 +366,10 @@ int tmbm_remote_update(const struct tmbm_place *place, const struct tmbm_data *s
                        const struct tmbm_data *result);
 int tmbm_remote_swap(const struct tmbm_place *place, size_t bytes, const void *operand,
                      const void *compare, void *result);
+
+/* ---- memory.c ---- */
+
+void tmbm_memory_close(void);
 
 /* ---- dynamic.c ---- */
 

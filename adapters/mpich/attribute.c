@@ -9,6 +9,8 @@ TMBM_API int MPI_Win_get_attr(MPI_Win handle, int keyval, void *value, int *flag
 
     if (!win)
         return PMPI_Win_get_attr(handle, keyval, value, flag);
+    if (tmbm_freed(win))
+        return tmbm_raise(handle, MPI_ERR_WIN);
     switch (keyval) {
     case MPI_WIN_BASE:
         *(void **)value = win->base;

@@ -97,21 +97,21 @@ static int attach(struct tmbm_win *win, void *base, MPI_Aint bytes)
     return rc;
 }
 
+/* MPICH takes what is not attached, too. */
 static int detach(struct tmbm_win *win, const void *base)
 {
     struct tmbm_attachments *a = win->attachments;
-    int rc = MPI_ERR_RMA_ATTACH;
+    size_t i = 0;
 
     if (!a)
         return MPI_ERR_RMA_FLAVOR;
     pthread_mutex_lock(&a->mutex);
-    for (size_t i = 0; i < a->count && rc != MPI_SUCCESS; i++)
-        if (a->ranges[i].address == (uintptr_t)base) {
-            a->ranges[i] = a->ranges[--a->count];
-            rc = MPI_SUCCESS;
-        }
+    while (i < a->count && a->ranges[i].address != (uintptr_t)base)
+        i++;
+    if (i < a->count)
+        a->ranges[i] = a->ranges[--a->count];
     pthread_mutex_unlock(&a->mutex);
-    return rc;
+    return MPI_SUCCESS;
 }
 
 TMBM_API int MPI_Win_attach(MPI_Win handle, void *base, MPI_Aint bytes)

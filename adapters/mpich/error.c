@@ -5,8 +5,15 @@
 
 int tmbm_raise(MPI_Win win, int error_class)
 {
-    if (error_class != MPI_SUCCESS)
-        PMPI_Win_call_errhandler(win, error_class);
+    const struct tmbm_win *known = tmbm_win_find(win);
+
+    if (error_class == MPI_SUCCESS)
+        return MPI_SUCCESS;
+    if (known && tmbm_freed(known)) {
+        PMPI_Comm_call_errhandler(MPI_COMM_WORLD, MPI_ERR_WIN);
+        return MPI_ERR_WIN;
+    }
+    PMPI_Win_call_errhandler(win, error_class);
     return error_class;
 }
 

@@ -38,7 +38,7 @@ static int fence(struct tmbm_win *win, int assert)
     int rc;
 
     if (assert & ~ASSERTS)
-        return MPI_ERR_ASSERT;
+        return MPI_ERR_ARG;
     if ((access != TMBM_ACCESS_NONE && access != TMBM_ACCESS_FENCE) ||
         win->epochs.posted_count >= 0)
         return MPI_ERR_RMA_SYNC;

@@ -142,6 +142,8 @@ TMBM_API int MPI_Win_sync(MPI_Win handle)
         tmbm_note(TMBM_Win_sync, TMBM_MPICH, 0);
         return PMPI_Win_sync(handle);
     }
+    if (tmbm_unlikely(tmbm_freed(win)))
+        return tmbm_raise(handle, MPI_ERR_WIN);
     tmbm_note(TMBM_Win_sync, TMBM_MAPPED, 0);
     /* seq_cst: with the application's own loads and stores, on any rank */
     atomic_thread_fence(memory_order_seq_cst);

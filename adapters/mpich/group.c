@@ -37,14 +37,22 @@ static bool group_unused(struct tmbm_group *group)
     return unused;
 }
 
+static MPI_Win shell_take(struct tmbm_group *group)
+{
+    struct tmbm_shell *shell = group->shells;
+    MPI_Win handle = shell->handle;
+
+    group->shells = shell->next;
+    free(shell);
+    return handle;
+}
+
 static void shells_free(struct tmbm_group *group)
 {
     while (group->shells) {
-        struct tmbm_shell *shell = group->shells;
+        MPI_Win handle = shell_take(group);
 
-        group->shells = shell->next;
-        PMPI_Win_free(&shell->handle);
-        free(shell);
+        PMPI_Win_free(&handle);
     }
 }
 
@@ -156,8 +164,10 @@ int tmbm_group_get(MPI_Comm comm, struct tmbm_group **group)
     int rc = PMPI_Comm_test_inter(comm, &inter);
 
     *group = NULL;
-    if (rc != MPI_SUCCESS || inter)
+    if (rc != MPI_SUCCESS)
         return MPI_SUCCESS; /* MPICH says what is wrong */
+    if (inter)
+        return MPI_ERR_COMM;
     rc = keyval_make();
     if (rc == MPI_SUCCESS && !tmbm_threads)
         rc = PMPI_Comm_get_attr(comm, groups.keyval, group, &found);
@@ -175,14 +185,25 @@ int tmbm_group_get(MPI_Comm comm, struct tmbm_group **group)
 
 int tmbm_shell_get(struct tmbm_group *group, MPI_Comm comm, MPI_Win *handle)
 {
-    struct tmbm_shell *shell = group->shells;
-
-    if (!shell)
+    if (!group->shells)
         return PMPI_Win_create_dynamic(MPI_INFO_NULL, comm, handle);
-    *handle = shell->handle;
-    group->shells = shell->next;
-    free(shell);
+    *handle = shell_take(group);
     return MPI_SUCCESS;
+}
+
+/* MPICH crashes by a handle that it has freed, and one that waits is valid to it: so both
+ * are found, as a window that was freed. */
+static void freed_keep(MPI_Win handle)
+{
+    struct tmbm_win *freed = calloc(1, sizeof *freed);
+
+    if (!freed)
+        return;
+    freed->handle = handle;
+    freed->epochs.access = TMBM_ACCESS_FREED;
+    freed->epochs.posted_count = -1;
+    if (tmbm_table_add(freed) != MPI_SUCCESS)
+        free(freed);
 }
 
 /* Making one takes milliseconds, so they are kept as long as they are as new. */
@@ -190,6 +211,7 @@ void tmbm_shell_put(struct tmbm_group *group, MPI_Win handle, bool marked)
 {
     struct tmbm_shell *shell = marked ? NULL : malloc(sizeof *shell);
 
+    freed_keep(handle);
     if (!shell) {
         PMPI_Win_free(&handle);
         return;

@@ -101,6 +101,7 @@ static void leave(void)
 {
     tmbm_report_print();
     tmbm_groups_close();
+    tmbm_memory_close();
     tmbm_types_close();
     if (tmbm_enabled)
         tmb_finalize();

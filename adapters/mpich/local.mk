@@ -18,7 +18,7 @@ libtombolo_mpich_la_SOURCES = \
 	adapters/mpich/init.c adapters/mpich/library.c adapters/mpich/marks.c \
 	adapters/mpich/report.h adapters/mpich/report.c \
 	adapters/mpich/table.c adapters/mpich/error.c adapters/mpich/group.c \
-	adapters/mpich/access.c adapters/mpich/window.c adapters/mpich/shared.c \
+	adapters/mpich/access.c adapters/mpich/window.c adapters/mpich/memory.c adapters/mpich/shared.c \
 	adapters/mpich/dynamic.c adapters/mpich/attribute.c \
 	adapters/mpich/communication.c adapters/mpich/request.c \
 	adapters/mpich/accumulate.c adapters/mpich/stripe.c adapters/mpich/update.c \

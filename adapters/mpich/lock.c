@@ -27,13 +27,13 @@ static int lock_check(const struct tmbm_win *win, int type, int rank, int assert
     int access = access_of(win);
 
     if (type != MPI_LOCK_SHARED && type != MPI_LOCK_EXCLUSIVE)
-        return MPI_ERR_LOCKTYPE;
+        return MPI_ERR_ARG;
     if (assert & ~MPI_MODE_NOCHECK)
-        return MPI_ERR_ASSERT;
+        return MPI_ERR_ARG;
     if ((unsigned)rank >= (unsigned)win->size)
         return MPI_ERR_RANK;
-    if (access == TMBM_ACCESS_START || access == TMBM_ACCESS_LOCK_ALL ||
-        hold_of(&win->targets[rank]) != TMBM_UNHELD)
+    if (access == TMBM_ACCESS_START || access == TMBM_ACCESS_FREED ||
+        access == TMBM_ACCESS_LOCK_ALL || hold_of(&win->targets[rank]) != TMBM_UNHELD)
         return MPI_ERR_RMA_SYNC;
     return MPI_SUCCESS;
 }
@@ -94,7 +94,7 @@ static int lock_all(struct tmbm_win *win, int assert)
     int access = access_of(win), rc = MPI_SUCCESS;
 
     if (assert & ~MPI_MODE_NOCHECK)
-        return MPI_ERR_ASSERT;
+        return MPI_ERR_ARG;
     if (access != TMBM_ACCESS_NONE && access != TMBM_ACCESS_FENCE)
         return MPI_ERR_RMA_SYNC;
     win->epochs.lock_all_nocheck = assert &MPI_MODE_NOCHECK;

@@ -67,8 +67,8 @@ static int post(struct tmbm_win *win, MPI_Group group, int assert)
     int rc, count;
 
     if (assert & ~(MPI_MODE_NOCHECK | MPI_MODE_NOSTORE | MPI_MODE_NOPUT))
-        return MPI_ERR_ASSERT;
-    if (epochs->posted_count >= 0)
+        return MPI_ERR_ARG;
+    if (epochs->posted_count >= 0 || tmbm_freed(win))
         return MPI_ERR_RMA_SYNC;
     rc = group_ranks(win, group, &epochs->posted, &count);
     if (rc != MPI_SUCCESS)
@@ -119,7 +119,7 @@ static int start(struct tmbm_win *win, MPI_Group group, int assert)
     int rc;
 
     if (assert & ~MPI_MODE_NOCHECK)
-        return MPI_ERR_ASSERT;
+        return MPI_ERR_ARG;
     if (access != TMBM_ACCESS_NONE && access != TMBM_ACCESS_FENCE)
         return MPI_ERR_RMA_SYNC;
     rc = group_ranks(win, group, &epochs->started, &epochs->started_count);

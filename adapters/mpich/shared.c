@@ -37,7 +37,10 @@ TMBM_API int MPI_Win_allocate_shared(MPI_Aint bytes, int unit, MPI_Info info,
     bool served;
     int rc = allocate_shared(bytes, unit, info, comm, base, win, &served);
 
-    return served ? rc : PMPI_Win_allocate_shared(bytes, unit, info, comm, base, win);
+    return served
+               ? rc
+               : tmbm_passed(PMPI_Win_allocate_shared(bytes, unit, info, comm, base, win),
+                             win);
 }
 
 TMBM_API int MPI_Win_allocate_shared_c(MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
@@ -46,7 +49,10 @@ TMBM_API int MPI_Win_allocate_shared_c(MPI_Aint bytes, MPI_Aint unit, MPI_Info i
     bool served;
     int rc = allocate_shared(bytes, (int)unit, info, comm, base, win, &served);
 
-    return served ? rc : PMPI_Win_allocate_shared_c(bytes, unit, info, comm, base, win);
+    return served
+               ? rc
+               : tmbm_passed(
+                     PMPI_Win_allocate_shared_c(bytes, unit, info, comm, base, win), win);
 }
 
 /* MPI_PROC_NULL: the first part that has memory. */

@@ -47,6 +47,25 @@ struct tmbm_win *tmbm_win_search(MPI_Win handle)
     return win;
 }
 
+/* Under a handle that MPICH has freed and given again a freed window may be left. */
+static void forget(struct table *t, MPI_Win handle)
+{
+    struct tmbm_win *win;
+
+    for (size_t i = slot_of(t, handle);; i = (i + 1) & t->mask) {
+        win = atomic_load_explicit(&t->slots[i].win, memory_order_relaxed);
+        if (!win)
+            return;
+        if (win == &removed || win->handle != handle)
+            continue;
+        atomic_store_explicit(&t->slots[i].win, &removed, memory_order_release);
+        if (atomic_load_explicit(&tmbm_last, memory_order_relaxed) == win)
+            atomic_store_explicit(&tmbm_last, NULL, memory_order_release);
+        free(win);
+        return;
+    }
+}
+
 static void put(struct table *t, struct tmbm_win *win)
 {
     size_t i = slot_of(t, win->handle);
@@ -92,6 +111,8 @@ int tmbm_table_add(struct tmbm_win *win)
 
     pthread_mutex_lock(&mutex);
     t = atomic_load_explicit(&table, memory_order_relaxed);
+    if (t)
+        forget(t, win->handle);
     if (!t || 2 * (t->used + 1) > t->mask)
         rc = grow();
     if (rc == MPI_SUCCESS)
@@ -113,5 +134,16 @@ void tmbm_table_remove(struct tmbm_win *win)
     atomic_store_explicit(&t->slots[i].win, &removed, memory_order_release);
     if (atomic_load_explicit(&tmbm_last, memory_order_relaxed) == win)
         atomic_store_explicit(&tmbm_last, NULL, memory_order_release);
+    pthread_mutex_unlock(&mutex);
+}
+
+void tmbm_table_forget(MPI_Win handle)
+{
+    struct table *t;
+
+    pthread_mutex_lock(&mutex);
+    t = atomic_load_explicit(&table, memory_order_relaxed);
+    if (t)
+        forget(t, handle);
     pthread_mutex_unlock(&mutex);
 }

@@ -30,7 +30,8 @@ static void step_apply(struct tmbm_update update, uint8_t *at, const uint8_t *op
 {
     if (span != tmbm_element_extent(update.element))
         pairs_apply(update, at, operand, result, bytes, span);
-    else if (update.op == TMBM_REPLACE && !result)
+    else if (update.op == TMBM_REPLACE && !result &&
+             span == tmbm_element_bytes(update.element))
         memcpy(at, operand, bytes);
     else
         tmbm_op_apply(update.op, update.element, at, operand, result, bytes / span);

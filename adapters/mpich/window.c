@@ -42,10 +42,22 @@ static size_t part_bytes(const struct tmbm_win *win, const struct tmbm_making *m
     return (size_t)all;
 }
 
+/* Where the region has no room for all members' parts, they have memory of their own, as
+ * with MPICH. */
+static int private_make(struct tmbm_win *win, size_t bytes)
+{
+    if (posix_memalign(&win->private, 64, bytes ? bytes : 64))
+        win->private = NULL;
+    return tmb_win_create(win->group->team, win->private, win->private ? bytes : 0, 0,
+                          &win->memory);
+}
+
 static int memory_make(struct tmbm_win *win, const struct tmbm_making *making,
                        const struct saying *sayings)
 {
     tmb_team *team = win->group->team;
+    size_t bytes;
+    int rc;
 
     switch (making->flavor) {
     case MPI_WIN_FLAVOR_DYNAMIC:
@@ -54,8 +66,9 @@ static int memory_make(struct tmbm_win *win, const struct tmbm_making *making,
         return tmb_win_create(team, making->base, (size_t)making->bytes,
                               TMBM_CREATE_FLAGS, &win->memory);
     default:
-        return tmb_win_alloc(team, part_bytes(win, making, sayings), TMB_WIN_UNINIT,
-                             &win->memory);
+        bytes = part_bytes(win, making, sayings);
+        rc = tmb_win_alloc(team, bytes, TMB_WIN_UNINIT, &win->memory);
+        return rc == -ENOMEM && !making->adjacent ? private_make(win, bytes) : rc;
     }
 }
 
@@ -118,6 +131,7 @@ static void win_release(struct tmbm_win *win)
     if (!win)
         return;
     tmbm_attachments_close(win);
+    free(win->private);
     free(win->targets);
     free(win->epochs.opened);
     free(win->epochs.completed);
@@ -271,7 +285,8 @@ TMBM_API int MPI_Win_create(void *base, MPI_Aint bytes, int unit, MPI_Info info,
     bool served;
     int rc = tmbm_window_make(TMBM_Win_create, comm, &making, win, &served);
 
-    return served ? rc : PMPI_Win_create(base, bytes, unit, info, comm, win);
+    return served ? rc
+                  : tmbm_passed(PMPI_Win_create(base, bytes, unit, info, comm, win), win);
 }
 
 TMBM_API int MPI_Win_create_c(void *base, MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
@@ -282,7 +297,9 @@ TMBM_API int MPI_Win_create_c(void *base, MPI_Aint bytes, MPI_Aint unit, MPI_Inf
     bool served;
     int rc = tmbm_window_make(TMBM_Win_create, comm, &making, win, &served);
 
-    return served ? rc : PMPI_Win_create_c(base, bytes, unit, info, comm, win);
+    return served
+               ? rc
+               : tmbm_passed(PMPI_Win_create_c(base, bytes, unit, info, comm, win), win);
 }
 
 static void base_give(const struct tmbm_making *making, void *base)
@@ -298,7 +315,7 @@ TMBM_API int MPI_Win_allocate(MPI_Aint bytes, int unit, MPI_Info info, MPI_Comm 
     int rc = tmbm_window_make(TMBM_Win_allocate, comm, &making, win, &served);
 
     if (!served)
-        return PMPI_Win_allocate(bytes, unit, info, comm, base, win);
+        return tmbm_passed(PMPI_Win_allocate(bytes, unit, info, comm, base, win), win);
     base_give(&making, base);
     return rc;
 }
@@ -311,7 +328,7 @@ TMBM_API int MPI_Win_allocate_c(MPI_Aint bytes, MPI_Aint unit, MPI_Info info,
     int rc = tmbm_window_make(TMBM_Win_allocate, comm, &making, win, &served);
 
     if (!served)
-        return PMPI_Win_allocate_c(bytes, unit, info, comm, base, win);
+        return tmbm_passed(PMPI_Win_allocate_c(bytes, unit, info, comm, base, win), win);
     base_give(&making, base);
     return rc;
 }
@@ -322,7 +339,7 @@ TMBM_API int MPI_Win_create_dynamic(MPI_Info info, MPI_Comm comm, MPI_Win *win)
     bool served;
     int rc = tmbm_window_make(TMBM_Win_create_dynamic, comm, &making, win, &served);
 
-    return served ? rc : PMPI_Win_create_dynamic(info, comm, win);
+    return served ? rc : tmbm_passed(PMPI_Win_create_dynamic(info, comm, win), win);
 }
 
 static int win_free(struct tmbm_win *win)

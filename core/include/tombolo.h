@@ -152,6 +152,8 @@ struct tmb_peer_info {
     uint64_t host;     /**< equal for ranks under one kernel */
     int64_t pid;       /**< its process under that kernel */
     char provider[16]; /**< the provider's name, "self" for the caller */
+    char hostname[32]; /**< its host's name, without a domain */
+    char region[16];   /**< a short name of the region that it has, "" if none */
 };
 
 /**

@@ -8,7 +8,6 @@
 
 #include "../../core/log.h"
 #include "maps.h"
-#include "replace.h"
 
 /* A block of the region, and how many extents are in it. */
 struct room {
@@ -30,7 +29,8 @@ void tmbi_adoption_init(struct tmbi_adoption *adoption, struct tmbi_arena *arena
     *adoption = (struct tmbi_adoption){.arena = arena, .way = way, .choice = choice};
     pthread_mutex_init(&adoption->mutex, NULL);
     /* Blocks of the region lie at multiples of its pages' size at least. */
-    if (!way->ops->map || (uint64_t)sysconf(_SC_PAGESIZE) > TMBI_PAGE_BYTES)
+    if (!way->ops->map || (uint64_t)sysconf(_SC_PAGESIZE) > TMBI_PAGE_BYTES ||
+        tmbi_backing_find(&way->region, &adoption->backing))
         adoption->choice = TMBI_ADOPT_OFF;
 }
 
@@ -292,7 +292,7 @@ static struct tmbi_extent *extent_release(struct tmbi_adoption *adoption,
             return NULL;
     }
     const struct tmbi_stretch stretch = stretch_of(span, start, end);
-    if (!tmbi_stretch_unshare(&adoption->way->region, &stretch,
+    if (!tmbi_stretch_unshare(&adoption->way->region, &adoption->backing, &stretch,
                               extent->at + (start - extent->start))) {
         free(behind);
         return NULL;

@@ -8,6 +8,7 @@
 #define TMBI_ADOPT_H
 
 #include "arena.h"
+#include "replace.h"
 #include "way.h"
 
 enum tmbi_adopt_choice {
@@ -33,7 +34,8 @@ struct tmbi_adoption {
     struct tmbi_arena *arena;
     struct tmbi_way *way;
     enum tmbi_adopt_choice choice;
-    pthread_mutex_t mutex; /* over what follows, and over replacing */
+    struct tmbi_backing backing; /* of the region */
+    pthread_mutex_t mutex;       /* over what follows, and over replacing */
     struct tmbi_span *spans;
     struct tmbi_extent *extents; /* disjoint */
 };

@@ -59,7 +59,7 @@ static int fault_open_users(void)
 }
 
 /* Pages that are not there can't be protected: a look brings them. */
-static void pages_touch(const struct tmbi_pages *pages)
+TMBI_ALL_SEEING static void pages_touch(const struct tmbi_pages *pages)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
 

@@ -10,6 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Of functions that look at whole pages, in which there may be what sanitizers keep
+ * everybody off, or what other threads write. */
+#define TMBI_ALL_SEEING __attribute__((no_sanitize("address", "thread")))
+
 enum tmbi_guard_means {
     TMBI_GUARD_SURE,  /* there are no others, or all that they do waits */
     TMBI_GUARD_USERS, /* also: instructions wait, and system calls fail with EFAULT */

@@ -119,17 +119,31 @@ static bool survey_take(const struct tmbi_mapping *mapping, void *arg)
     return !survey->why;
 }
 
-/* A number of /proc/self/status. */
-static bool status_number(const char *key, uint64_t *number)
+/* Numbers of /proc/self/status; the most that there could be where it has none. */
+struct status {
+    uint64_t locked, pinned, threads;
+};
+
+static void status_line(const char *line, const char *key, uint64_t *number)
 {
+    size_t length = strlen(key);
+
+    if (!strncmp(line, key, length) && sscanf(line + length, ": %" SCNu64, number) != 1)
+        *number = UINT64_MAX;
+}
+
+static struct status status_read(void)
+{
+    struct status found = {UINT64_MAX, UINT64_MAX, UINT64_MAX};
     FILE *status = fopen("/proc/self/status", "re");
     char *line = NULL;
-    size_t room = 0, length = strlen(key);
-    bool found = false;
+    size_t room = 0;
 
-    while (status && !found && getline(&line, &room, status) > 0)
-        found = !strncmp(line, key, length) &&
-                sscanf(line + length, ": %" SCNu64, number) == 1;
+    while (status && getline(&line, &room, status) > 0) {
+        status_line(line, "VmLck", &found.locked);
+        status_line(line, "VmPin", &found.pinned);
+        status_line(line, "Threads", &found.threads);
+    }
     free(line);
     if (status)
         fclose(status);
@@ -139,13 +153,11 @@ static bool status_number(const char *key, uint64_t *number)
 /* Which memory it is would take long to find out, and is hardly ever worth it. */
 static const char *locked_objection(void)
 {
-    uint64_t locked, pinned;
+    const struct status status = status_read();
 
-    if (!status_number("VmLck", &locked) || locked)
+    if (status.locked)
         return "the process has locked memory";
-    if (!status_number("VmPin", &pinned) || pinned)
-        return "the process has memory registered with devices";
-    return NULL;
+    return status.pinned ? "the process has memory registered with devices" : NULL;
 }
 
 bool tmbi_memory_replaceable(uintptr_t start, uintptr_t end, const char **why)
@@ -165,8 +177,7 @@ bool tmbi_memory_replaceable(uintptr_t start, uintptr_t end, const char **why)
 
 int tmbi_threads_count(void)
 {
-    uint64_t count;
+    uint64_t count = status_read().threads;
 
-    return status_number("Threads", &count) && count <= INT32_MAX ? (int)count
-                                                                  : INT32_MAX;
+    return count <= INT32_MAX ? (int)count : INT32_MAX;
 }

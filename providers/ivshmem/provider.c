@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -115,6 +116,15 @@ close_way:
     return status;
 }
 
+/* The beginning of its random number: enough to tell a job's regions apart. */
+static void region_name(struct tmbi_ivshmem *iv)
+{
+    const uint8_t *uuid = iv->region->uuid;
+
+    snprintf(iv->head.region, sizeof iv->head.region, "%02x%02x%02x%02x", uuid[0],
+             uuid[1], uuid[2], uuid[3]);
+}
+
 int tmbi_ivshmem_config_load(struct tmbi_ivshmem_config *config)
 {
     return tmbi_env_load(&env, config);
@@ -143,6 +153,7 @@ static int ivshmem_open(const struct tmbi_job *job, const char *place,
         return place ? -ENODEV : status; /* nobody asked for that place */
     }
     iv->head.deaths = &iv->region->header->deaths;
+    region_name(iv);
     iv->head.caps = CAPS;
     if (iv->way->bell[TMBI_LINE_WAIT] < 0)
         iv->head.caps &= ~TMBI_CAP_DOORBELL;

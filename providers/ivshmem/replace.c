@@ -5,8 +5,11 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "../../core/log.h"
+#include "../../core/provider.h"
 #include "maps.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -17,11 +20,9 @@
 #endif
 #endif
 
-/* Whole pages, in which there may be what sanitizers keep everybody off, or what other
- * threads read: volatile, so that no compiler makes a memcpy() of it. */
+/* Volatile, so that no compiler makes a memcpy() of it, which sanitizers watch. */
 #ifdef SANITIZER
-__attribute__((no_sanitize("address", "thread"))) static void
-pages_copy(void *to, const void *from, size_t bytes)
+TMBI_ALL_SEEING static void pages_copy(void *to, const void *from, size_t bytes)
 {
     volatile uint64_t *target = to;
     const volatile uint64_t *source = from;
@@ -36,12 +37,31 @@ static void pages_copy(void *to, const void *from, size_t bytes)
 }
 #endif
 
+/* By the kernel's own name: libraries that watch memory, as UCX does, put a mremap() of
+ * theirs in front, which may pass on four arguments of the five. */
+static int pages_move(void *from, size_t bytes, uintptr_t to)
+{
+    long at = syscall(SYS_mremap, from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+
+    return at == -1 ? -errno : 0;
+}
+
+static uintptr_t min(uintptr_t a, uintptr_t b)
+{
+    return a < b ? a : b;
+}
+
+static uintptr_t max(uintptr_t a, uintptr_t b)
+{
+    return a > b ? a : b;
+}
+
 /* What of a stretch, outside of its inner part, lies in [start, end). */
 static int edges_find(const struct tmbi_stretch *stretch, uintptr_t start, uintptr_t end,
                       struct tmbi_pages *edges)
 {
-    uintptr_t before = stretch->inner_start < end ? stretch->inner_start : end;
-    uintptr_t behind = stretch->inner_end > start ? stretch->inner_end : start;
+    uintptr_t before = min(stretch->inner_start, end);
+    uintptr_t behind = max(stretch->inner_end, start);
     int count = 0;
 
     if (before > start)
@@ -53,99 +73,106 @@ static int edges_find(const struct tmbi_stretch *stretch, uintptr_t start, uintp
 
 /* ---- to the region ---- */
 
-static int move_error(uintptr_t start, size_t bytes)
+/* Copy the ends, and put all in place, while nobody writes to them. */
+static int stretch_place(const struct tmbi_stretch *stretch, uint8_t *at, void *fresh,
+                         enum tmbi_guard_means means)
 {
-    int error = errno;
+    size_t bytes = stretch->end - stretch->start;
+    struct tmbi_pages edges[2];
+    struct tmbi_guard guard;
 
-    tmbi_error("memory at %#" PRIxPTR ": %zu bytes of the region can't be mapped there: "
-               "%s",
-               start, bytes, strerror(error));
-    return -error;
+    int count = edges_find(stretch, stretch->start, stretch->end, edges);
+    int status = count ? tmbi_guard_begin(&guard, means, false, edges, count) : 0;
+    if (status)
+        return status;
+    for (int i = 0; i < count; i++)
+        pages_copy(at + ((uintptr_t)edges[i].start - stretch->start), edges[i].start,
+                   edges[i].bytes);
+    status = pages_move(fresh, bytes, stretch->start);
+    if (count)
+        tmbi_guard_end(&guard);
+    if (status)
+        tmbi_error("memory at %#" PRIxPTR ": %zu bytes of the region can't be mapped "
+                   "there: %s",
+                   stretch->start, bytes, strerror(-status));
+    return status;
 }
 
 int tmbi_stretch_share(struct tmbi_way *way, const struct tmbi_stretch *stretch,
                        uint8_t *at, enum tmbi_guard_means means)
 {
     size_t bytes = stretch->end - stretch->start;
-    struct tmbi_pages edges[2];
-    struct tmbi_guard guard;
+    uintptr_t start = max(stretch->inner_start, stretch->start);
+    uintptr_t end = min(stretch->inner_end, stretch->end);
     void *fresh;
 
-    int count = edges_find(stretch, stretch->start, stretch->end, edges);
     int status = way->ops->map(way, tmbi_region_offset(&way->region, at), bytes, &fresh);
     if (status)
         return status;
-    if (count)
-        status = tmbi_guard_begin(&guard, means, false, edges, count);
+    tmbi_memory_place(at, bytes);
+    if (start < end)
+        pages_copy(at + (start - stretch->start), (const void *)start, end - start);
+    status = stretch_place(stretch, at, fresh, means);
     if (status)
-        goto unmap;
-    pages_copy(at, (const void *)stretch->start, bytes);
-    if (mremap(fresh, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
-               (void *)stretch->start) == MAP_FAILED)
-        status = move_error(stretch->start, bytes);
-    if (count)
-        tmbi_guard_end(&guard);
-    if (!status)
-        return 0;
-unmap:
-    munmap(fresh, bytes);
+        munmap(fresh, bytes);
     return status;
 }
 
 /* ---- from the region ---- */
 
-/* Is the region's mapping here, and at `offset` bytes behind its beginning. */
-struct search {
-    uintptr_t base; /* where all of the region is mapped */
-    struct tmbi_mapping region;
-    uintptr_t start, end; /* what is looked for, and then found */
-    uint64_t offset;      /* of `start` in the region */
+struct region_search {
+    uintptr_t base; /* where all of it is mapped */
+    struct tmbi_backing *backing;
     bool found;
 };
 
 static bool region_take(const struct tmbi_mapping *mapping, void *arg)
 {
-    struct search *search = arg;
+    struct region_search *search = arg;
 
-    search->region = *mapping;
-    search->region.offset += search->base - mapping->start;
+    *search->backing =
+        (struct tmbi_backing){.major = mapping->major,
+                              .minor = mapping->minor,
+                              .inode = mapping->inode,
+                              .start = mapping->offset + search->base - mapping->start};
     search->found = true;
     return false;
 }
 
-static bool piece_take(const struct tmbi_mapping *mapping, void *arg)
+int tmbi_backing_find(const struct tmbi_region *region, struct tmbi_backing *backing)
 {
-    struct search *search = arg;
-    const struct tmbi_mapping *region = &search->region;
-    uint64_t offset = region->offset + search->offset - search->start + mapping->start;
+    struct region_search search = {.base = (uintptr_t)region->base, .backing = backing};
+    int status = tmbi_mappings_each(search.base, search.base + 1, region_take, &search);
 
-    search->found = mapping->access[3] == 's' && mapping->inode == region->inode &&
-                    mapping->major == region->major && mapping->minor == region->minor &&
-                    mapping->offset == offset;
-    if (!search->found)
-        return true;
-    uintptr_t start = mapping->start > search->start ? mapping->start : search->start;
-    search->offset += start - search->start;
-    search->start = start;
-    search->end = mapping->end < search->end ? mapping->end : search->end;
-    return false;
+    return status || search.found ? status : -ENOENT;
 }
 
-/* The first part of [start, end) where the region is still mapped as we did; start is end
- * if there is none. */
-static int piece_find(const struct tmbi_region *region, struct search *search)
+/* Pages [start, end) where the region is mapped from `offset` on. */
+struct piece {
+    const struct tmbi_backing *backing;
+    uintptr_t start, end;
+    uint64_t offset;
+    bool found;
+};
+
+/* Narrows it to the first part of it where that is so. */
+static bool piece_take(const struct tmbi_mapping *mapping, void *arg)
 {
-    search->base = (uintptr_t)region->base;
-    search->found = false;
-    int status = tmbi_mappings_each(search->base, search->base + 1, region_take, search);
-    if (!status && !search->found)
-        status = -ENOENT;
-    search->found = false;
-    if (!status)
-        status = tmbi_mappings_each(search->start, search->end, piece_take, search);
-    if (!search->found)
-        search->start = search->end;
-    return status;
+    struct piece *piece = arg;
+    const struct tmbi_backing *backing = piece->backing;
+    uint64_t offset = backing->start + piece->offset - piece->start + mapping->start;
+
+    piece->found = mapping->access[3] == 's' && mapping->inode == backing->inode &&
+                   mapping->major == backing->major && mapping->minor == backing->minor &&
+                   mapping->offset == offset;
+    if (!piece->found)
+        return true;
+    if (mapping->start > piece->start) {
+        piece->offset += mapping->start - piece->start;
+        piece->start = mapping->start;
+    }
+    piece->end = min(piece->end, mapping->end);
+    return false;
 }
 
 /* Nobody looks: pages in place, which the kernel joins with those around them. */
@@ -167,14 +194,13 @@ static bool private_move(uintptr_t start, size_t bytes, const uint8_t *at)
     if (fresh == MAP_FAILED)
         return false;
     pages_copy(fresh, at, bytes);
-    if (mremap(fresh, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)start) !=
-        MAP_FAILED)
+    if (pages_move(fresh, bytes, start) == 0)
         return true;
     munmap(fresh, bytes);
     return false;
 }
 
-static bool edges_unshare(const struct tmbi_stretch *stretch, const struct search *piece,
+static bool edges_unshare(const struct tmbi_stretch *stretch, const struct piece *piece,
                           const uint8_t *at)
 {
     struct tmbi_pages edges[2];
@@ -195,12 +221,11 @@ static bool edges_unshare(const struct tmbi_stretch *stretch, const struct searc
     return done;
 }
 
-static bool piece_unshare(const struct tmbi_stretch *stretch, const struct search *piece,
+static bool piece_unshare(const struct tmbi_stretch *stretch, const struct piece *piece,
                           const uint8_t *at)
 {
-    uintptr_t start =
-        stretch->inner_start > piece->start ? stretch->inner_start : piece->start;
-    uintptr_t end = stretch->inner_end < piece->end ? stretch->inner_end : piece->end;
+    uintptr_t start = max(stretch->inner_start, piece->start);
+    uintptr_t end = min(stretch->inner_end, piece->end);
 
     if (start < end && !private_place(start, end - start, at + (start - piece->start)))
         return false;
@@ -208,21 +233,23 @@ static bool piece_unshare(const struct tmbi_stretch *stretch, const struct searc
 }
 
 bool tmbi_stretch_unshare(const struct tmbi_region *region,
+                          const struct tmbi_backing *backing,
                           const struct tmbi_stretch *stretch, const uint8_t *at)
 {
     uint64_t offset = tmbi_region_offset(region, at);
-    struct search piece = {.end = stretch->start};
+    struct piece piece = {.backing = backing, .end = stretch->start};
     int status = 0;
 
-    while (piece.end < stretch->end && !status) {
+    do {
         piece.start = piece.end;
         piece.offset = offset + (piece.start - stretch->start);
         piece.end = stretch->end;
-        status = piece_find(region, &piece);
-        if (!status && piece.start < piece.end &&
+        piece.found = false;
+        status = tmbi_mappings_each(piece.start, piece.end, piece_take, &piece);
+        if (!status && piece.found &&
             !piece_unshare(stretch, &piece, at + (piece.start - stretch->start)))
             status = -errno;
-    }
+    } while (!status && piece.found && piece.end < stretch->end);
     if (status)
         tmbi_error("memory at %#" PRIxPTR ": %zu bytes can't be made the process's own "
                    "again, and stay shared: %s",

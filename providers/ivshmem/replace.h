@@ -25,9 +25,18 @@ struct tmbi_stretch {
 int tmbi_stretch_share(struct tmbi_way *way, const struct tmbi_stretch *stretch,
                        uint8_t *at, enum tmbi_guard_means means);
 
+/* What the region is to the kernel: how its mappings are recognized. */
+struct tmbi_backing {
+    uint32_t major, minor;
+    uint64_t inode;
+    uint64_t start; /* where the region begins in it */
+};
+int tmbi_backing_find(const struct tmbi_region *region, struct tmbi_backing *backing);
+
 /* The other way round, by the best means there are. What the application has mapped there
  * in the meantime is left alone. False: some are the region's still (logged). */
 bool tmbi_stretch_unshare(const struct tmbi_region *region,
+                          const struct tmbi_backing *backing,
                           const struct tmbi_stretch *stretch, const uint8_t *at);
 
 #endif

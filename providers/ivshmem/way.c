@@ -105,7 +105,7 @@ static int device_open(const struct tmbi_way_config *config, struct tmbi_way **w
     if (config->device)
         tmbi_error("TMB_IVSHMEM_DEVICE=%s: %s", config->device, why[0]);
     else
-        tmbi_info("ivshmem: no region: TMB_SERVER names no server, and %s", why[0]);
+        tmbi_unusable("ivshmem: no region: TMB_SERVER names no server, and %s", why[0]);
     return config->device ? -ENOENT : -ENODEV;
 }
 

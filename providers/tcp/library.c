@@ -70,12 +70,12 @@ int tmbi_tcp_library_load(void)
         return 0;
     load();
     if (!library.handle) {
-        tmbi_info("tcp: " NAME " can't be loaded: %s", dlerror());
+        tmbi_unusable("tcp: " NAME " can't be loaded: %s", dlerror());
         return -ENODEV;
     }
     if (find_all())
         return 0;
-    tmbi_info("tcp: " NAME " is not one of libfabric 1.15 or newer: %s", dlerror());
+    tmbi_unusable("tcp: " NAME " is not one of libfabric 1.15 or newer: %s", dlerror());
     dlclose(library.handle);
     memset(&library, 0, sizeof library);
     return -ENODEV;

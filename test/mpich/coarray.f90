@@ -89,7 +89,7 @@ contains
         integer, allocatable :: part(:)[:]
         integer :: round
 
-        do round = 1, 10
+        do round = 1, 5
             allocate (part(round*50)[*])
             part = 0
             sync all
@@ -103,7 +103,7 @@ contains
 
     ! Heat in a rod, of which each image has a piece; against one image's own computation.
     subroutine heat
-        integer, parameter :: steps = 50
+        integer, parameter :: steps = 20
         real(real64), save :: rod(0:n + 1)[*]
         real(real64) :: old(0:n + 1)
         real(real64), allocatable :: whole(:), previous(:)
@@ -151,7 +151,7 @@ contains
     end subroutine
 
     subroutine counters
-        integer, parameter :: rounds = 20
+        integer, parameter :: rounds = 10
         integer(atomic_int_kind), save :: counter[*], word[*], old
         integer :: i
 
@@ -176,7 +176,7 @@ contains
     end subroutine
 
     subroutine locked_counter
-        integer, parameter :: rounds = 10
+        integer, parameter :: rounds = 5
         type(lock_type), save :: mutex[*]
         integer, save :: counter[*]
         integer :: i
@@ -194,7 +194,7 @@ contains
     end subroutine
 
     subroutine critical_counter
-        integer, parameter :: rounds = 10
+        integer, parameter :: rounds = 5
         integer, save :: counter[*]
         integer :: i
 

@@ -424,9 +424,9 @@ const struct suite_case error_cases[] = {
     {"error: epochs that exclude each other", 1, case_two_epochs, ALWAYS},
     {"error: arguments", 1, case_arguments, ALWAYS},
     {"error: windows", 1, case_windows, ALWAYS},
-    {"error: a freed window", 1, case_freed_window, ADAPTER},
     {"error: free in an epoch", 1, case_free_in_epoch, ALWAYS},
     {"error: attach", 1, case_attach, ALWAYS},
     {"error: handlers of the user", 1, case_handlers, ALWAYS},
     {"error: the default handler", 1, case_default_handler, ALWAYS},
+    {"error: a freed window", 1, case_freed_window, ADAPTER},
     {0}};

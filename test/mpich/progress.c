@@ -281,8 +281,9 @@ static void case_send_in_collectives(void)
     free(in);
 }
 
-/* A flag in memory that another rank puts, and the owner polls by loads and by gets, with
- * MPI_Win_sync or flush; no message tells of it. */
+/* A flag in memory that another rank puts, and the owner polls by loads, with
+ * MPI_Win_sync; no message tells of it. (MPICH needs a call of the owner's that
+ * progresses.) */
 static void case_polling(void)
 {
     volatile int *flag;
@@ -319,5 +320,5 @@ const struct suite_case progress_cases[] = {
     {"progress: a message in a lock", 2, case_send_in_lock, ALWAYS},
     {"progress: a message in PSCW", 2, case_send_in_pscw, ALWAYS},
     {"progress: a message in allocate and free", 2, case_send_in_collectives, ALWAYS},
-    {"progress: polling a flag", 2, case_polling, ALWAYS},
+    {"progress: polling a flag", 2, case_polling, ADAPTER},
     {0}};

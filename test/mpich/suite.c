@@ -16,12 +16,13 @@
 
 int me, ranks, to, from;
 
+/* Errors last: what goes wrong with those may end the program. */
 static const struct suite_case *const families[] = {
     window_cases,        communicator_cases, attribute_cases,  info_cases,
     communication_cases, request_cases,      accumulate_cases, element_cases,
     fence_cases,         pscw_cases,         lock_cases,       datatype_cases,
     layout_cases,        dynamic_cases,      shared_cases,     large_cases,
-    error_cases,         thread_cases,       progress_cases};
+    thread_cases,        progress_cases,     error_cases};
 
 static atomic_int failures; /* of this rank in the current case */
 static char first_failure[TEXT_BYTES];

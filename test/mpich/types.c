@@ -71,63 +71,76 @@ static void check_all(const struct window *w)
                 check_result(e, &operations[i], w->base + area_of(e) + i * PART);
 }
 
-/* MPI_Accumulate alone has no MPI_NO_OP. */
-static void accumulate(const struct element *e, const struct operation *o, MPI_Aint part,
-                       MPI_Win win)
-{
+/* One operation of one type: what the caller gives, and what each target had. */
+struct trial {
+    const struct element *element;
+    const struct operation *operation;
+    MPI_Aint part;
     uint8_t values[PART];
+    uint8_t old[RANKS_MAX][PART];
+};
 
-    fill(e, o, values, me, false);
-    for (int target = 0; o->op != MPI_NO_OP && target < ranks; target++) {
-        OK(MPI_Accumulate(values, LENGTH, e->type, target, part, LENGTH, e->type, o->op,
-                          win));
-        OK(MPI_Win_flush_local(target, win));
+/* MPI_Accumulate alone has no MPI_NO_OP. */
+static void accumulate(struct trial *t, int target, MPI_Win win)
+{
+    if (t->operation->op != MPI_NO_OP)
+        OK(MPI_Accumulate(t->values, LENGTH, t->element->type, target, t->part, LENGTH,
+                          t->element->type, t->operation->op, win));
+}
+
+static void get_accumulate(struct trial *t, int target, MPI_Win win)
+{
+    OK(MPI_Get_accumulate(t->values, LENGTH, t->element->type, t->old[target], LENGTH,
+                          t->element->type, target, t->part, LENGTH, t->element->type,
+                          t->operation->op, win));
+}
+
+static void fetch_and_op(struct trial *t, int target, MPI_Win win)
+{
+    for (size_t n = 0; n < LENGTH; n++) {
+        size_t place = n * t->element->extent;
+
+        OK(MPI_Fetch_and_op(t->values + place, t->old[target] + place, t->element->type,
+                            target, t->part + (MPI_Aint)place, t->operation->op, win));
     }
 }
 
-/* What comes back is some state of the element: what it was at first, where nobody else
+/* What came back is some state of the element: what it was at first, where nobody else
  * takes part or nothing changes. */
-static void check_old(const struct element *e, const struct operation *o, int n,
-                      struct value got)
+static void check_old(const struct trial *t)
 {
-    if (ranks == 1 || o->op == MPI_NO_OP)
-        CHECK(value_same(got, first_of(e, o, n)));
-}
+    const struct element *e = t->element;
 
-static void get_accumulate(const struct element *e, const struct operation *o,
-                           MPI_Aint part, MPI_Win win)
-{
-    uint8_t values[PART], old[PART] = {0};
-
-    fill(e, o, values, me, false);
-    for (int target = 0; target < ranks; target++) {
-        OK(MPI_Get_accumulate(values, LENGTH, e->type, old, LENGTH, e->type, target, part,
-                              LENGTH, e->type, o->op, win));
-        OK(MPI_Win_flush(target, win));
-        for (int n = 0; n < LENGTH; n++)
-            check_old(e, o, n, e->load(old + (size_t)n * e->extent));
-    }
-}
-
-static void fetch_and_op(const struct element *e, const struct operation *o,
-                         MPI_Aint part, MPI_Win win)
-{
-    _Alignas(16) uint8_t values[PART], old[SLOT] = {0};
-    size_t place;
-
-    fill(e, o, values, me, false);
+    suite_note("%s with %s", e->name, t->operation->name);
     for (int target = 0; target < ranks; target++)
-        for (int n = 0; n < LENGTH; n++) {
-            place = (size_t)n * e->extent;
-            OK(MPI_Fetch_and_op(values + place, old, e->type, target,
-                                part + (MPI_Aint)place, o->op, win));
-            OK(MPI_Win_flush(target, win));
-            check_old(e, o, n, e->load(old));
-        }
+        for (int n = 0; n < LENGTH; n++)
+            CHECK(value_same(e->load(t->old[target] + (size_t)n * e->extent),
+                             first_of(e, t->operation, n)));
 }
 
-static void each_type(void (*body)(const struct element *e, const struct operation *o,
-                                   MPI_Aint part, MPI_Win win))
+/* A type with all its operations, on all targets. */
+static void try_type(const struct element *e, MPI_Win win,
+                     void (*body)(struct trial *t, int target, MPI_Win win))
+{
+    static _Alignas(16) struct trial trials[PARTS];
+    const struct operation *o;
+
+    for (int i = 0; (o = &operations[i])->name; i++) {
+        suite_note("%s with %s", e->name, o->name);
+        trials[i] = (struct trial){.element = e, .operation = o};
+        trials[i].part = area_of(e) + i * PART;
+        fill(e, o, trials[i].values, me, false);
+        for (int target = 0; operation_takes(o, e) && target < ranks; target++)
+            body(&trials[i], target, win);
+    }
+    OK(MPI_Win_flush_all(win));
+    for (int i = 0; (o = &operations[i])->name; i++)
+        if (operation_takes(o, e) && (ranks == 1 || o->op == MPI_NO_OP) &&
+            body != accumulate)
+            check_old(&trials[i]);
+}
+
+static void each_type(void (*body)(struct trial *t, int target, MPI_Win win))
 {
     const struct element *end = elements;
     struct window w;
@@ -139,11 +152,7 @@ static void each_type(void (*body)(const struct element *e, const struct operati
         begin(&w);
         OK(MPI_Win_lock_all(0, w.win));
         for (const struct element *e = elements; e->name; e++)
-            for (int i = 0; operations[i].name; i++) {
-                suite_note("%s with %s", e->name, operations[i].name);
-                if (operation_takes(&operations[i], e))
-                    body(e, &operations[i], area_of(e) + i * PART, w.win);
-            }
+            try_type(e, w.win, body);
         OK(MPI_Win_unlock_all(w.win));
         check_all(&w);
         MPI_Barrier(MPI_COMM_WORLD);

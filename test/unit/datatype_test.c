@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "../../adapters/mpich/datatype.h"
+#include "mpi_start.h"
 #include "random_type.h"
 
 #define TYPES   4000
@@ -454,10 +455,8 @@ static void nothing_is_copied_of_nothing(void **state)
 
 static int start(void **state)
 {
-    int level;
-
     (void)state;
-    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &level) != MPI_SUCCESS ||
+    if (mpi_start(MPI_THREAD_MULTIPLE) != 0 ||
         MPI_Comm_dup(MPI_COMM_SELF, &comm) != MPI_SUCCESS)
         return -1;
     MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);

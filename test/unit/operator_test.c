@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "../../adapters/mpich/operator.h"
+#include "mpi_start.h"
 
 #define COUNT 61
 #define MOST  (COUNT * 32) /* bytes */
@@ -379,7 +380,7 @@ static void what_is_not_defined(void **state)
 static int start(void **state)
 {
     (void)state;
-    return MPI_Init(NULL, NULL) == MPI_SUCCESS ? 0 : -1;
+    return mpi_start(MPI_THREAD_SINGLE);
 }
 
 static int stop(void **state)
