@@ -26,6 +26,9 @@
 
 #define UNDER_WAY 1
 
+/* How often to ask libfabric at once again. */
+#define YIELDS_MAX 100
+
 /* Puts of words without an answer. */
 #define WORDS_MAX 1024
 
@@ -260,10 +263,11 @@ static ssize_t post_try(struct tmbi_tcp *tcp, struct tmbi_tcp_transfer *t,
 static int post(struct tmbi_tcp *tcp, struct tmbi_tcp_transfer *t, uint64_t address,
                 uint64_t key, size_t bytes, int64_t deadline)
 {
+    const struct timespec pause = {.tv_nsec = 50000};
     ssize_t rc;
 
     atomic_store_explicit(&t->status, UNDER_WAY, memory_order_relaxed);
-    for (;;) {
+    for (int tries = 0;; tries++) {
         pthread_mutex_lock(&tcp->fabric.mutex);
         rc = post_try(tcp, t, address, key, bytes);
         pthread_mutex_unlock(&tcp->fabric.mutex);
@@ -273,7 +277,11 @@ static int post(struct tmbi_tcp *tcp, struct tmbi_tcp_transfer *t, uint64_t addr
             return -EHOSTDOWN;
         if (tmbi_clock_ns() >= deadline)
             return late(t->peer, t->put ? "put" : "get");
-        sched_yield();
+        /* Not for long: the progress thread needs the mutex, too. */
+        if (tries < YIELDS_MAX)
+            sched_yield();
+        else
+            nanosleep(&pause, NULL);
     }
     if (rc == 0)
         return 0;
