@@ -21,6 +21,12 @@ static struct tmbi_sync *own_sync(struct tmb_team *team)
     return (struct tmbi_sync *)team->sync->mem->base;
 }
 
+/* In a member's count of meetings: it has given up the team's collectives. */
+#define BROKEN (UINT64_C(1) << 63)
+
+/* How often who waits for a member looks whether it has. */
+#define LOOK_NS INT64_C(1000000000)
+
 struct flag_wait {
     struct tmb_team *team;
     _Atomic uint64_t *flag;
@@ -42,18 +48,44 @@ static bool flag_ready(void *arg)
            tmbi_rank_state(wait->from) != TMB_PEER_ALIVE;
 }
 
-/* Who has left and not signalled won't: it has seen a death that we have not, as where
- * the network is cut between two others only. */
+/* A member's count of meetings, with BROKEN. */
+static int meet_of(const struct tmb_team *team, int member, uint64_t *meet)
+{
+    struct tmbi_peer *peer = &team->sync->peers[member];
+
+    if (!peer->base)
+        return tmbi_peer_get(peer, offsetof(struct tmbi_sync, meet), meet, sizeof(*meet));
+    *meet = atomic_load_explicit(&((struct tmbi_sync *)peer->base)->meet,
+                                 memory_order_seq_cst);
+    return 0;
+}
+
+static bool gave_up(const struct tmb_team *team, int member)
+{
+    uint64_t meet;
+
+    return meet_of(team, member, &meet) == 0 && meet & BROKEN;
+}
+
+/* Who has left, or given up the team's collectives, and not signalled won't: it has seen
+ * a death that we have not, as where the network is cut between two others only. */
 static int flag_await(struct tmb_team *team, int round, uint64_t value, int64_t deadline)
 {
     int from = (team->rank + team->size - (1 << round)) % team->size;
     struct flag_wait wait = {team, &own_sync(team)->flags[round], value,
                              team->ranks[from]};
-    int rc = tmbi_wait_until(TMBI_LINE_WAIT, flag_ready, &wait, deadline);
+    int64_t until;
+    int rc;
 
+    do {
+        until = tmbi_clock_ns() + LOOK_NS;
+        if (until > deadline)
+            until = deadline;
+        rc = tmbi_wait_until(TMBI_LINE_WAIT, flag_ready, &wait, until);
+    } while (rc == -ETIMEDOUT && until < deadline && !gave_up(team, from));
     if (flag_reached(&wait))
         return 0;
-    return rc ? rc : -EHOSTDOWN;
+    return rc == -ETIMEDOUT && until == deadline ? rc : -EHOSTDOWN;
 }
 
 static int barrier(struct tmb_team *team, int64_t deadline)
@@ -110,6 +142,8 @@ static int leave(struct tmb_team *team, int rc)
         /* A member that had this barrier counts one more than we do: signals that were
          * under way would be taken for those of the next. */
         team->broken = true;
+        /* seq_cst: partner is the load in meet_of() */
+        atomic_fetch_or_explicit(&own_sync(team)->meet, BROKEN, memory_order_seq_cst);
         tmbi_info("collective: team %p: a member is dead", (void *)team);
     }
     return rc;
@@ -292,17 +326,13 @@ struct meeting {
 
 static bool member_met(struct tmb_team *team, int i)
 {
-    struct tmbi_peer *peer = &team->sync->peers[i];
     uint64_t meet = 0;
 
-    if (tmbi_rank_state(peer->rank) != TMB_PEER_ALIVE)
+    if (tmbi_rank_state(team->ranks[i]) != TMB_PEER_ALIVE)
         return true;
-    if (peer->base)
-        meet = atomic_load_explicit(&((struct tmbi_sync *)peer->base)->meet,
-                                    memory_order_seq_cst);
-    else if (tmbi_peer_get(peer, offsetof(struct tmbi_sync, meet), &meet, sizeof(meet)))
+    if (meet_of(team, i, &meet))
         return true; /* unreachable is as good as gone */
-    return meet >= team->meets;
+    return (meet & ~BROKEN) >= team->meets;
 }
 
 static bool survivors_met(void *arg)
@@ -317,8 +347,10 @@ static bool survivors_met(void *arg)
 
 static void come(struct tmb_team *team)
 {
-    /* seq_cst: partner is the load in member_met() */
-    atomic_store_explicit(&own_sync(team)->meet, ++team->meets, memory_order_seq_cst);
+    /* seq_cst: partner is the load in meet_of() */
+    atomic_store_explicit(&own_sync(team)->meet,
+                          ++team->meets | (team->broken ? BROKEN : 0),
+                          memory_order_seq_cst);
 }
 
 static void wake_members(const struct tmb_team *team)

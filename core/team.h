@@ -12,8 +12,9 @@
 
 /* What a member keeps for the others' use, in a window that the team has for itself.
  * flags[k]: the number of barriers whose round k this member was signalled in.
- * meet: the number of meetings (of survivors) that this member came to.
- * chunk: what it publishes, by turns, so that one barrier per chunk is enough. */
+ * meet: the number of meetings (of survivors) that this member came to, and, in the
+ * highest bit, whether it has given up the team's collectives. chunk: what it publishes,
+ * by turns, so that one barrier per chunk is enough. */
 struct tmbi_sync {
     _Atomic uint64_t flags[32];
     _Atomic uint64_t meet;

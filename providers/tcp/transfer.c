@@ -13,6 +13,9 @@
 #include "../../core/include/tombolo.h"
 #include "../../core/log.h"
 
+/* How often to ask libfabric at once again. */
+#define YIELDS_MAX 100
+
 /* ---- their memory; with the fabric's mutex ---- */
 
 static void transfer_free(struct tmbi_tcp_fabric *f, struct tmbi_tcp_transfer *t)
@@ -225,10 +228,11 @@ static ssize_t post_try(struct tmbi_tcp *tcp, struct tmbi_tcp_transfer *t,
 static int post(struct tmbi_tcp *tcp, struct tmbi_tcp_transfer *t, const void *local,
                 uint64_t address, uint64_t key, size_t bytes, int64_t deadline)
 {
+    const struct timespec pause = {.tv_nsec = 50000};
     ssize_t rc;
 
     atomic_store_explicit(&t->status, TMBI_TCP_UNDER_WAY, memory_order_relaxed);
-    for (;;) {
+    for (int tries = 0;; tries++) {
         pthread_mutex_lock(&tcp->fabric.mutex);
         rc = post_try(tcp, t, local, address, key, bytes);
         pthread_mutex_unlock(&tcp->fabric.mutex);
@@ -238,7 +242,11 @@ static int post(struct tmbi_tcp *tcp, struct tmbi_tcp_transfer *t, const void *l
             return -EHOSTDOWN;
         if (tmbi_clock_ns() >= deadline)
             return tmbi_tcp_late(t->peer, name(t));
-        sched_yield();
+        /* Not for long: the progress thread needs the mutex, too. */
+        if (tries < YIELDS_MAX)
+            sched_yield();
+        else
+            nanosleep(&pause, NULL);
     }
     if (rc == 0)
         return 0;

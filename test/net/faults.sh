@@ -125,10 +125,11 @@ stranger_before() {
     net_environment=(TMB_PROVIDER=tcp TMB_TCP_PORTS=7200-7209)
     touch "$work/healed"
     host_run 3 python3 "$here/stranger.py" early 10.78.0.1 7200 7201 >"$work/early" &
+    pid=$!
     net_await 10 grep -q begun "$work/early"
     job_start 1,2 "$links" back "$work/healed"
     job_ends
-    wait $!
+    wait $pid
     cat "$work/early"
     grep -q '^refused [1-9]' "$work/early"
 }

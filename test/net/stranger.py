@@ -37,7 +37,7 @@ def ended(s):
 
 
 def garbage(address, port, _):
-    for data in (b"GET / HTTP/1.0\r\nHost: rank\r\n\r\n", os.urandom(4096), bytes(4096),
+    for data in (b"GET / HTTP/1.0\r\nHost: rank.example.org\r\n\r\n", os.urandom(4096), bytes(4096),
                  header(REQUEST, 64) + bytes(64)):
         s = connect(address, port)
         s.sendall(data)
