@@ -63,6 +63,13 @@ TMBI_TOOL int tmbi_adapter_team(int size, int rank, const int *ranks,
 TMBI_TOOL void tmbi_adapter_data_set(tmb_win *win, void *data);
 
 /*
+ * Free a window without a meeting of its members: each has come to a point, by means of
+ * the adapter's, from where on no member uses it. Threads may free several windows of one
+ * team at once, and others use the team. Errors as tmb_win_free().
+ */
+TMBI_TOOL int tmbi_adapter_win_free(tmb_win *win);
+
+/*
  * Locks of the process as a whole: any thread may release, and nobody is asked whether a
  * thread holds it. The caller sees to it that it holds each lock once at most. Errors as
  * tmb_lock(), but for -EDEADLK. Unlocking does not flush.

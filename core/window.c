@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapter.h"
 #include "agent.h"
 #include "block.h"
 #include "clock.h"
@@ -355,26 +356,47 @@ int tmb_win_create(tmb_team *handle, void *base, size_t bytes, unsigned flags,
     return make(team, "tmb_win_create", TMBI_WINDOW_CREATE, base, bytes, flags, rc, win);
 }
 
+static int free_check(const tmb_win *win, const char *call)
+{
+    int rc = tmbi_window_check(win, call);
+
+    if (rc == 0 && win->held) {
+        tmbi_error("%s: window %p: %d locks are held: unlock them first", call,
+                   (const void *)win, win->held);
+        return -EBUSY;
+    }
+    return rc;
+}
+
+static void free_end(tmb_win *win)
+{
+    atomic_fetch_sub_explicit(&win->team->windows, 1, memory_order_relaxed);
+    tmbi_window_release(win);
+}
+
 int tmb_win_free(tmb_win *win)
 {
-    int rc = tmbi_window_check(win, "tmb_win_free");
+    int rc = free_check(win, "tmb_win_free");
 
     if (rc)
         return rc;
-    if (win->held) {
-        tmbi_error("tmb_win_free: window %p: %d locks are held: unlock them first",
-                   (void *)win, win->held);
-        return -EBUSY;
-    }
     rc = tmb_flush_all(win);
     if (rc && rc != -EHOSTDOWN)
         return rc;
     rc = tmbi_team_meet(win->team);
     if (rc && rc != -EHOSTDOWN)
         return rc;
-    atomic_fetch_sub_explicit(&win->team->windows, 1, memory_order_relaxed);
-    tmbi_window_release(win);
+    free_end(win);
     return 0;
+}
+
+int tmbi_adapter_win_free(tmb_win *win)
+{
+    int rc = free_check(win, "tmbi_adapter_win_free");
+
+    if (rc == 0)
+        free_end(win);
+    return rc;
 }
 
 /* ---- questions ---- */

@@ -114,6 +114,7 @@ struct tmbm_win {
     atomic_bool dirty;  /* some target is; relaxed */
     struct tmbm_epochs epochs;
     struct tmbm_group *group;
+    struct tmbm_shell *shell;
     tmb_win *memory; /* NULL: dynamic */
     tmb_win *control;
     struct tmbm_control *own; /* control of ours */
@@ -121,7 +122,9 @@ struct tmbm_win {
     void *base;               /* what attributes say of the own part */
     MPI_Aint bytes;
     int unit, flavor, model;
-    bool marked; /* the application has set something at MPICH's window */
+    bool informed; /* some member has set info at MPICH's window */
+    int *keyvals;  /* of attributes that are set there, the oldest first */
+    int keyval_count;
     struct tmbm_attachments *attachments; /* dynamic.c's; NULL: not dynamic */
 };
 
@@ -148,11 +151,6 @@ void tmbm_table_remove(struct tmbm_win *win);
 /* The handle is a window of MPICH's own now. */
 void tmbm_table_forget(MPI_Win handle);
 
-/* ---- attribute.c ---- */
-
-/* The application sets something with a window: MPICH's is not used again. */
-void tmbm_win_mark(MPI_Win handle);
-
 /* What MPICH returned that made a window by itself. */
 static inline int tmbm_passed(int rc, const MPI_Win *win)
 {
@@ -160,6 +158,13 @@ static inline int tmbm_passed(int rc, const MPI_Win *win)
         tmbm_table_forget(*win);
     return rc;
 }
+
+/* ---- attribute.c ---- */
+
+/* An attribute was set at MPICH's window. */
+void tmbm_attribute_note(MPI_Win handle, int keyval);
+/* Make MPICH's window as new, but for info; what a callback returns that says no. */
+int tmbm_attributes_reset(struct tmbm_win *win);
 
 /* ---- init.c ---- */
 
@@ -198,14 +203,17 @@ static inline int tmbm_end(const struct tmbm_win *win, int error_class)
 struct tmbm_shell {
     struct tmbm_shell *next;
     MPI_Win handle;
+    uint32_t number; /* of its making, from 1 on: equal on all members */
 };
 
 struct tmbm_group {
     struct tmbm_group *next; /* of all, the oldest first */
     tmb_team *team;
     int size, rank;
-    int users; /* the communicator, and windows */
-    struct tmbm_shell *shells;
+    int users;                 /* the communicator, and windows */
+    pthread_mutex_t mutex;     /* protects the following */
+    struct tmbm_shell *shells; /* the oldest first */
+    uint32_t made;
 };
 
 /* The group of a communicator, for one window more. Collective over it. *group NULL: its
@@ -214,10 +222,17 @@ int tmbm_group_get(MPI_Comm comm, struct tmbm_group **group);
 /* One user less; collective, as what calls it is. */
 void tmbm_group_put(struct tmbm_group *group);
 void tmbm_groups_close(void);
-/* A window of MPICH's that has no memory, over the same members. Collective. */
-int tmbm_shell_get(struct tmbm_group *group, MPI_Comm comm, MPI_Win *handle);
-/* Its window is freed. marked: it is not as MPICH makes it any more. */
-void tmbm_shell_put(struct tmbm_group *group, MPI_Win handle, bool marked);
+/*
+ * MPICH's windows without memory, over the same members. One that waits is taken, if
+ * there is one; and given back, or left, as all members find that theirs is the same, or
+ * not. NULL: none waits.
+ */
+struct tmbm_shell *tmbm_shell_take(struct tmbm_group *group);
+void tmbm_shell_give(struct tmbm_group *group, struct tmbm_shell *shell);
+/* A new one; collective. */
+int tmbm_shell_make(struct tmbm_group *group, MPI_Comm comm, struct tmbm_shell **shell);
+/* Its window was freed. reusable: it is as new, on all members. Otherwise collective. */
+void tmbm_shell_retire(struct tmbm_group *group, struct tmbm_shell *shell, bool reusable);
 
 /* ---- window.c ---- */
 

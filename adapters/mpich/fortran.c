@@ -111,7 +111,7 @@ static int set_name(MPI_Win win, const char *text, size_t length)
     while (length > 0 && text[length - 1] == ' ')
         length--;
     name = strndup(text, length);
-    rc = name ? MPI_Win_set_name(win, name) : tmbm_raise(win, MPI_ERR_NO_MEM);
+    rc = name ? PMPI_Win_set_name(win, name) : tmbm_raise(win, MPI_ERR_NO_MEM);
     free(name);
     return rc;
 }
@@ -186,6 +186,6 @@ int MPII_Win_set_attr(MPI_Win handle, int keyval, void *value, int type)
     static void *_Atomic found;
     int (*mpich)(MPI_Win, int, void *, int) = behind(&found, "MPII_Win_set_attr");
 
-    tmbm_win_mark(handle);
+    tmbm_attribute_note(handle, keyval);
     return mpich(handle, keyval, value, type);
 }

@@ -37,23 +37,22 @@ static bool group_unused(struct tmbm_group *group)
     return unused;
 }
 
-static MPI_Win shell_take(struct tmbm_group *group)
-{
-    struct tmbm_shell *shell = group->shells;
-    MPI_Win handle = shell->handle;
-
-    group->shells = shell->next;
-    free(shell);
-    return handle;
-}
-
+/* All members have the same ones by now, the oldest first. */
 static void shells_free(struct tmbm_group *group)
 {
     while (group->shells) {
-        MPI_Win handle = shell_take(group);
+        struct tmbm_shell *shell = group->shells;
 
-        PMPI_Win_free(&handle);
+        group->shells = shell->next;
+        PMPI_Win_free(&shell->handle);
+        free(shell);
     }
+}
+
+static void group_free(struct tmbm_group *group)
+{
+    pthread_mutex_destroy(&group->mutex);
+    free(group);
 }
 
 void tmbm_group_put(struct tmbm_group *group)
@@ -63,7 +62,7 @@ void tmbm_group_put(struct tmbm_group *group)
     shells_free(group);
     if (tmbm_enabled)
         tmb_team_free(group->team);
-    free(group);
+    group_free(group);
 }
 
 /* All ranks made those that they share in the same order, so they end in one. */
@@ -132,11 +131,12 @@ static int group_make(MPI_Comm comm, struct tmbm_group **result)
 
     if (!group)
         return MPI_ERR_NO_MEM;
+    pthread_mutex_init(&group->mutex, NULL);
     PMPI_Comm_size(comm, &group->size);
     PMPI_Comm_rank(comm, &group->rank);
     rc = team_make(comm, group);
     if (rc) {
-        free(group);
+        group_free(group);
         return rc == -ENOENT ? MPI_SUCCESS : tmbm_class(rc);
     }
     group->users = 1;
@@ -145,17 +145,19 @@ static int group_make(MPI_Comm comm, struct tmbm_group **result)
     return MPI_SUCCESS;
 }
 
-/* Threads may make and free windows of one communicator at the same time, and a team has
- * one collective at a time: then each window has a team of its own. */
 static int group_keep(MPI_Comm comm, struct tmbm_group *group)
 {
-    int rc;
+    int rc = PMPI_Comm_set_attr(comm, groups.keyval, group);
 
-    if (tmbm_threads)
-        return MPI_SUCCESS;
-    rc = PMPI_Comm_set_attr(comm, groups.keyval, group);
     group->users += rc == MPI_SUCCESS;
     return rc;
+}
+
+static void group_use(struct tmbm_group *group)
+{
+    pthread_mutex_lock(&groups.mutex);
+    group->users++;
+    pthread_mutex_unlock(&groups.mutex);
 }
 
 int tmbm_group_get(MPI_Comm comm, struct tmbm_group **group)
@@ -169,10 +171,10 @@ int tmbm_group_get(MPI_Comm comm, struct tmbm_group **group)
     if (inter)
         return MPI_ERR_COMM;
     rc = keyval_make();
-    if (rc == MPI_SUCCESS && !tmbm_threads)
+    if (rc == MPI_SUCCESS)
         rc = PMPI_Comm_get_attr(comm, groups.keyval, group, &found);
     if (rc == MPI_SUCCESS && found) {
-        (*group)->users++;
+        group_use(*group);
         return MPI_SUCCESS;
     }
     *group = NULL;
@@ -181,14 +183,46 @@ int tmbm_group_get(MPI_Comm comm, struct tmbm_group **group)
     return rc == MPI_SUCCESS && *group ? group_keep(comm, *group) : rc;
 }
 
-/* ---- MPICH's windows ---- */
+/* ---- MPICH's windows: making one takes milliseconds, so they are used again ---- */
 
-int tmbm_shell_get(struct tmbm_group *group, MPI_Comm comm, MPI_Win *handle)
+struct tmbm_shell *tmbm_shell_take(struct tmbm_group *group)
 {
-    if (!group->shells)
-        return PMPI_Win_create_dynamic(MPI_INFO_NULL, comm, handle);
-    *handle = shell_take(group);
-    return MPI_SUCCESS;
+    struct tmbm_shell *shell;
+
+    pthread_mutex_lock(&group->mutex);
+    shell = group->shells;
+    if (shell)
+        group->shells = shell->next;
+    pthread_mutex_unlock(&group->mutex);
+    return shell;
+}
+
+void tmbm_shell_give(struct tmbm_group *group, struct tmbm_shell *shell)
+{
+    struct tmbm_shell **at = &group->shells;
+
+    pthread_mutex_lock(&group->mutex);
+    while (*at && (*at)->number < shell->number)
+        at = &(*at)->next;
+    shell->next = *at;
+    *at = shell;
+    pthread_mutex_unlock(&group->mutex);
+}
+
+int tmbm_shell_make(struct tmbm_group *group, MPI_Comm comm, struct tmbm_shell **shell)
+{
+    int rc;
+
+    *shell = calloc(1, sizeof **shell);
+    if (!*shell)
+        return MPI_ERR_NO_MEM;
+    (*shell)->number = ++group->made; /* windows are made one by one */
+    rc = PMPI_Win_create_dynamic(MPI_INFO_NULL, comm, &(*shell)->handle);
+    if (rc == MPI_SUCCESS)
+        return rc;
+    free(*shell);
+    *shell = NULL;
+    return rc;
 }
 
 /* MPICH crashes by a handle that it has freed, and one that waits is valid to it: so both
@@ -206,16 +240,13 @@ static void freed_keep(MPI_Win handle)
         free(freed);
 }
 
-/* Making one takes milliseconds, so they are kept as long as they are as new. */
-void tmbm_shell_put(struct tmbm_group *group, MPI_Win handle, bool marked)
+void tmbm_shell_retire(struct tmbm_group *group, struct tmbm_shell *shell, bool reusable)
 {
-    struct tmbm_shell *shell = marked ? NULL : malloc(sizeof *shell);
-
-    freed_keep(handle);
-    if (!shell) {
-        PMPI_Win_free(&handle);
+    freed_keep(shell->handle);
+    if (reusable) {
+        tmbm_shell_give(group, shell);
         return;
     }
-    *shell = (struct tmbm_shell){group->shells, handle};
-    group->shells = shell;
+    PMPI_Win_free(&shell->handle);
+    free(shell);
 }

@@ -10,7 +10,9 @@
 struct saying {
     int64_t bytes;
     int32_t unit;
-    int32_t reserved;
+    uint32_t shell;   /* the number of the window of MPICH's that it has; 0: none */
+    uint32_t informs; /* it has info */
+    uint32_t reserved;
 };
 
 /* ---- the two windows of Tombolo's ---- */
@@ -72,12 +74,13 @@ static int memory_make(struct tmbm_win *win, const struct tmbm_making *making,
     }
 }
 
+/* Nobody uses them, or they never were made by all. */
 static void parts_free(struct tmbm_win *win)
 {
     if (win->memory)
-        tmb_win_free(win->memory);
+        tmbi_adapter_win_free(win->memory);
     if (win->control)
-        tmb_win_free(win->control);
+        tmbi_adapter_win_free(win->control);
 }
 
 /* ---- reaching the members ---- */
@@ -132,6 +135,7 @@ static void win_release(struct tmbm_win *win)
         return;
     tmbm_attachments_close(win);
     free(win->private);
+    free(win->keyvals);
     free(win->targets);
     free(win->epochs.opened);
     free(win->epochs.completed);
@@ -181,30 +185,78 @@ static int parts_make(struct tmbm_win *win, const struct tmbm_making *making,
     return rc;
 }
 
-/* -EOPNOTSUPP: a shared window whose members don't all share a region. */
-static int members_ask(struct tmbm_win *win, const struct tmbm_making *making)
+/* Whether all have the same one of MPICH's windows to use again. */
+static bool shells_agree(const struct tmbm_win *win, const struct saying *sayings)
 {
-    struct saying *sayings = malloc((size_t)win->size * sizeof *sayings);
-    struct saying mine = {.bytes = making->bytes, .unit = making->unit};
-    int rc;
+    for (int i = 0; i < win->size; i++)
+        if (!sayings[i].shell || sayings[i].shell != sayings[0].shell)
+            return false;
+    return true;
+}
 
-    if (!sayings)
-        return -ENOMEM;
-    rc = tmb_allgather(win->group->team, &mine, sayings, sizeof mine, TMB_FOREVER);
-    if (rc == 0)
-        rc = parts_make(win, making, sayings);
-    free(sayings);
+static int shell_set(struct tmbm_win *win, MPI_Comm comm, const struct saying *sayings)
+{
+    int rc = MPI_SUCCESS;
+
+    if (!shells_agree(win, sayings)) {
+        if (win->shell)
+            tmbm_shell_give(win->group, win->shell);
+        rc = tmbm_shell_make(win->group, comm, &win->shell);
+    }
+    for (int i = 0; i < win->size; i++)
+        win->informed |= sayings[i].informs;
+    if (rc == MPI_SUCCESS)
+        win->handle = win->shell->handle;
     return rc;
 }
 
-static int shell_take(struct tmbm_win *win, MPI_Comm comm, MPI_Info info)
+/* -EOPNOTSUPP: a shared window whose members don't all share a region. */
+static int members_ask(struct tmbm_win *win, const struct tmbm_making *making,
+                       struct saying *sayings)
 {
-    int rc = tmbm_shell_get(win->group, comm, &win->handle);
+    struct saying mine = {.bytes = making->bytes,
+                          .unit = making->unit,
+                          .informs = making->info != MPI_INFO_NULL};
+    int rc;
 
-    if (rc != MPI_SUCCESS || info == MPI_INFO_NULL)
-        return rc;
-    win->marked = true;
-    return PMPI_Win_set_info(win->handle, info);
+    win->shell = tmbm_shell_take(win->group);
+    mine.shell = win->shell ? win->shell->number : 0;
+    rc = tmb_allgather(win->group->team, &mine, sayings, sizeof mine, TMB_FOREVER);
+    if (rc == 0)
+        rc = parts_make(win, making, sayings);
+    if (rc && win->shell)
+        tmbm_shell_give(win->group, win->shell);
+    return rc;
+}
+
+static int win_complete(struct tmbm_win *win, MPI_Comm comm, MPI_Info info,
+                        const struct saying *sayings)
+{
+    int rc = shell_set(win, comm, sayings);
+
+    if (rc == MPI_SUCCESS && info != MPI_INFO_NULL)
+        rc = PMPI_Win_set_info(win->handle, info);
+    if (rc == MPI_SUCCESS)
+        rc = tmbm_table_add(win);
+    if (rc != MPI_SUCCESS)
+        parts_free(win);
+    return rc;
+}
+
+static int win_fill(struct tmbm_win *win, MPI_Comm comm, const struct tmbm_making *making)
+{
+    struct saying *sayings = malloc((size_t)win->size * sizeof *sayings);
+    int rc;
+
+    if (!sayings)
+        return MPI_ERR_NO_MEM;
+    rc = members_ask(win, making, sayings);
+    if (rc)
+        rc = rc == -EOPNOTSUPP ? MPI_ERR_RMA_SHARED : tmbm_class(rc);
+    else
+        rc = win_complete(win, comm, making->info, sayings);
+    free(sayings);
+    return rc;
 }
 
 static int win_make(struct tmbm_group *group, MPI_Comm comm, struct tmbm_making *making,
@@ -215,25 +267,15 @@ static int win_make(struct tmbm_group *group, MPI_Comm comm, struct tmbm_making 
 
     if (!win)
         return MPI_ERR_NO_MEM;
-    rc = members_ask(win, making);
-    if (rc) {
+    rc = win_fill(win, comm, making);
+    if (rc != MPI_SUCCESS) {
         win_release(win);
-        return rc == -EOPNOTSUPP ? MPI_ERR_RMA_SHARED : tmbm_class(rc);
+        return rc;
     }
-    rc = shell_take(win, comm, making->info);
-    if (rc == MPI_SUCCESS)
-        rc = tmbm_table_add(win);
-    if (rc != MPI_SUCCESS)
-        goto free_parts;
     tmbi_adapter_data_set(win->control, win); /* from now on our agent serves it */
     *handle = win->handle;
     making->base = win->base;
     return MPI_SUCCESS;
-
-free_parts:
-    parts_free(win);
-    win_release(win);
-    return rc;
 }
 
 /* What MPICH would say of the arguments before it asks the others. */
@@ -346,19 +388,20 @@ static int win_free(struct tmbm_win *win)
 {
     struct tmbm_epochs *epochs = &win->epochs;
     int access = atomic_load_explicit(&epochs->access, memory_order_relaxed);
-    MPI_Win handle = win->handle;
     struct tmbm_group *group = win->group;
     int rc;
 
     if ((access != TMBM_ACCESS_NONE && access != TMBM_ACCESS_FENCE) ||
         epochs->posted_count >= 0)
         return MPI_ERR_RMA_SYNC;
-    rc = tmbm_barrier(win);
+    rc = tmbm_attributes_reset(win);
+    if (rc == MPI_SUCCESS)
+        rc = tmbm_barrier(win);
     if (rc != MPI_SUCCESS)
         return rc;
     tmbm_table_remove(win);
     parts_free(win);
-    tmbm_shell_put(group, handle, win->marked);
+    tmbm_shell_retire(group, win->shell, !win->informed);
     win_release(win);
     tmbm_group_put(group);
     return MPI_SUCCESS;
