@@ -30,7 +30,7 @@ struct tmbi_adapter_callbacks {
 };
 
 /* tmb_init(), with these callbacks as the bootstrap, whatever the environment calls for.
- * *callbacks is copied. */
+ * *callbacks is copied. TMB_INIT_TIMEOUT does not limit the callbacks. */
 TMBI_TOOL int tmbi_adapter_init(int thread_level,
                                 const struct tmbi_adapter_callbacks *callbacks);
 
@@ -38,9 +38,24 @@ TMBI_TOOL int tmbi_adapter_init(int thread_level,
  * Called now and then, on the waiting thread, while a wait of the application's (not of
  * the agent) has not ended: after it has spun, first after 20 us, then in growing
  * intervals of at most 1 ms. For another library that makes progress only in its calls.
- * NULL: none. Must not call this library. To be set before there is a second rank.
+ * Of several threads that wait each calls it, but one at a time: who would have to wait
+ * for that goes without; nor is it called while it is being called. NULL: none. Must not
+ * call this library. To be set before tmbi_adapter_init().
  */
 TMBI_TOOL void tmbi_adapter_poll(void (*poll)(void));
+
+/* ---- teams ---- */
+
+/*
+ * Make a team of ranks of the job that no team of ours has in common: `ranks` by rank of
+ * the team, `rank` the caller's. Collective over these, who bring their bytes together by
+ * `exchange` as above. To be freed by tmb_team_free(), or left to tmb_finalize(). Errors
+ * as tmb_team_create(), or what `exchange` returns.
+ */
+TMBI_TOOL int tmbi_adapter_team(int size, int rank, const int *ranks,
+                                int (*exchange)(void *arg, const void *mine, size_t bytes,
+                                                void *all),
+                                void *arg, tmb_team **team);
 
 /* ---- windows ---- */
 
@@ -63,14 +78,17 @@ TMBI_TOOL int tmbi_adapter_unlock(tmb_win *win, int rank, enum tmb_lock_mode mod
 /*
  * Executed at the target for a peer's tmbi_adapter_call(), by its agent or, for the
  * caller's own rank, by the caller; must neither block nor call this library, other than
- * tmb_win_ptr() and tmb_win_size(). What comes in is a peer's and is to be validated.
+ * tmb_win_ptr() and tmb_win_size(). What comes in is a peer's and is to be validated; it
+ * may change while it is read. `in` and `out` don't overlap. Several may run at a time.
  * data: tmbi_adapter_data_set()'s; the window is not served before that is set. Returns 0
- * or a negative errno for the caller.
+ * or a negative errno for the caller; with -EAGAIN the call is made again after a pause,
+ * until TMB_OP_TIMEOUT. Waits of the target's process don't notice what it changes:
+ * tmb_notify() makes them look.
  */
 typedef int tmbi_adapter_handler(void *data, int origin, const uint64_t *args,
                                  const void *in, size_t in_bytes, void *out,
                                  size_t out_bytes);
-/* The process's one handler. Starts the agent where a provider needs it. */
+/* The process's one handler, once it has joined. Starts the agent. */
 TMBI_TOOL int tmbi_adapter_handle(tmbi_adapter_handler *handler);
 
 /*

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapter.h"
 #include "agent.h"
+#include "block.h"
 #include "clock.h"
 #include "copy.h"
 #include "log.h"
@@ -18,14 +20,14 @@
 struct tmbi_context tmbi_context;
 
 _Static_assert(sizeof(((struct tmb_peer_info *)0)->hostname) ==
-                   sizeof(((struct tmbi_place *)0)->host),
-               "tmb_peer_info has a place's host whole");
+                   sizeof(((struct tmbi_location *)0)->host),
+               "tmb_peer_info has a location's host whole");
 _Static_assert(sizeof(((struct tmb_peer_info *)0)->region) == TMBI_REGION_NAME,
                "tmb_peer_info has a region's name whole");
 
 /* ---- configuration ---- */
 
-static int configure(void)
+static int configure(const struct tmbi_adapter_callbacks *callbacks)
 {
     struct tmbi_core_config *config = &tmbi_context.config;
     size_t count;
@@ -35,7 +37,7 @@ static int configure(void)
     if (rc)
         return rc;
     tmbi_log_set_level((enum tmbi_log_level)config->log);
-    if (config->rank <= 0) /* once per job */
+    if (callbacks ? callbacks->rank == 0 : config->rank <= 0) /* once per job */
         tmbi_env_warn_unknown(tables, count);
     return 0;
 }
@@ -60,16 +62,17 @@ static int claim_phase(int thread_level)
     return 0;
 }
 
-static int join(void)
+static int join(const struct tmbi_adapter_callbacks *callbacks)
 {
     struct tmbi_bootstrap *b = &tmbi_context.bootstrap;
     int64_t deadline;
-    int rc = configure();
+    int rc = configure(callbacks);
 
     if (rc)
         return rc;
     deadline = tmbi_deadline(tmbi_context.config.init_timeout_ns);
-    rc = tmbi_bootstrap_open(b, &tmbi_context.config);
+    rc = callbacks ? tmbi_bootstrap_open_callbacks(b, callbacks)
+                   : tmbi_bootstrap_open(b, &tmbi_context.config);
     if (rc)
         return rc;
     if (b->job.size > 1)
@@ -82,17 +85,22 @@ static int join(void)
     return rc;
 }
 
-int tmb_init(int thread_level)
+int tmbi_init(int thread_level, const struct tmbi_adapter_callbacks *callbacks)
 {
     int rc = claim_phase(thread_level);
 
     if (rc)
         return rc;
     tmbi_copy_start();
-    rc = join();
+    rc = join(callbacks);
     atomic_store_explicit(&tmbi_context.phase, rc ? TMBI_FRESH : TMBI_RUNNING,
                           memory_order_release);
     return rc;
+}
+
+int tmb_init(int thread_level)
+{
+    return tmbi_init(thread_level, NULL);
 }
 
 int tmb_finalize(void)
@@ -114,6 +122,7 @@ int tmb_finalize(void)
         return -ENOTCONN;
     tmbi_agent_stop();
     tmbi_windows_release_all();
+    tmbi_blocks_release_all();
     tmbi_teams_release_all();
     tmbi_wake_stop();
     tmbi_endpoints_close(true);
@@ -235,8 +244,8 @@ int tmb_peer_info(int rank, struct tmb_peer_info *info, size_t bytes)
     strncpy(full.provider,
             rank == tmbi_context.bootstrap.job.rank ? "self" : ep->ops->name,
             sizeof(full.provider) - 1);
-    memcpy(full.hostname, route->place.host, sizeof(full.hostname));
-    memcpy(full.region, route->place.region, sizeof(full.region));
+    memcpy(full.hostname, route->location.host, sizeof(full.hostname));
+    memcpy(full.region, route->location.region, sizeof(full.region));
     memcpy(info, &full, bytes);
     return 0;
 }

@@ -15,7 +15,7 @@
 #define TMBI_ENDPOINTS_MAX 2
 
 /* Where a rank is, for people, as it says itself; NUL-terminated printable characters. */
-struct tmbi_place {
+struct tmbi_location {
     char host[32];                 /* its host's name */
     char region[TMBI_REGION_NAME]; /* that it has; "": none */
 };
@@ -23,7 +23,7 @@ struct tmbi_place {
 /* How a rank is reached; constant after tmb_init, but for `known_dead`. */
 struct tmbi_route {
     struct tmbi_endpoint *ep;
-    struct tmbi_place place;
+    struct tmbi_location location;
     const char *why;        /* there is none, as far as is known */
     atomic_bool known_dead; /* the application has asked, and so knows */
 };
@@ -50,6 +50,11 @@ static inline bool tmbi_running(void)
     return atomic_load_explicit(&tmbi_context.phase, memory_order_acquire) ==
            TMBI_RUNNING;
 }
+
+/* tmb_init(); `callbacks`: who brings the ranks together, NULL: as the environment says.
+ */
+struct tmbi_adapter_callbacks;
+int tmbi_init(int thread_level, const struct tmbi_adapter_callbacks *callbacks);
 
 /* Open the providers, meet all ranks, route to each, make the world; or, on any rank's
  * error, nothing on all. (meet.c) */

@@ -5,7 +5,6 @@
  * the name of the rank that asks. In between we sleep like any waiter, until we are rung.
  */
 #include <errno.h>
-#include <time.h>
 
 #include "clock.h"
 #include "log.h"
@@ -50,8 +49,8 @@ int tmbi_lock_request_execute(struct tmb_win *win, struct tmbi_request *request)
     /* acquire: partner is the release in tmbi_window_attach() */
     if (!atomic_load_explicit(&win->attached, memory_order_acquire))
         return -EAGAIN;
-    if (request->op >= TMBI_LOCK_ACTIONS || request->count >= (uint64_t)win->size ||
-        win->peers[request->count].rank != (int)request->origin) {
+    if (request->op >= TMBI_LOCK_ACTIONS ||
+        !tmbi_window_member_is(win, request->count, request->origin)) {
         tmbi_error("agent: request of rank %u: no such action on a lock, or another "
                    "member's",
                    request->origin);
@@ -65,34 +64,16 @@ int tmbi_lock_request_execute(struct tmb_win *win, struct tmbi_request *request)
 
 /* ---- the others ---- */
 
-static int call_once(struct tmb_win *win, int rank, enum tmbi_lock_action action,
-                     bool announced, uint64_t *result)
+int tmbi_lock_call(struct tmb_win *win, int rank, enum tmbi_lock_action action,
+                   bool announced, uint64_t *result)
 {
-    struct tmbi_peer *peer = &win->peers[rank];
     struct tmbi_request request = {.kind = TMBI_REQUEST_LOCK,
                                    .op = action,
                                    .count = (uint64_t)win->rank,
                                    .operand = announced};
-    int rc = peer->ep->ops->call(&peer->remote, &request, NULL, 0, NULL, 0);
+    int rc = tmbi_window_call(win, rank, &request, NULL, 0, NULL, 0);
 
     *result = request.result;
-    return rc;
-}
-
-/* The owner may be late in making the window. */
-int tmbi_lock_call(struct tmb_win *win, int rank, enum tmbi_lock_action action,
-                   bool announced, uint64_t *result)
-{
-    const struct timespec pause = {.tv_nsec = 200000};
-    int64_t deadline = 0;
-    int rc;
-
-    while ((rc = call_once(win, rank, action, announced, result)) == -EAGAIN) {
-        deadline = deadline ? deadline : tmbi_op_deadline();
-        if (tmbi_clock_ns() >= deadline)
-            return -ETIMEDOUT;
-        nanosleep(&pause, NULL);
-    }
     return rc;
 }
 

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "adapter.h"
 #include "clock.h"
 #include "fence.h"
 #include "log.h"
@@ -141,9 +142,15 @@ static bool give_up(struct lock_wait *wait, int64_t deadline, bool test)
     return (late || wait->step == TMBI_LOCK_WAIT) && !withdraw(wait);
 }
 
-/* 0, -EOWNERDEAD (held), -ETIMEDOUT, -EHOSTDOWN. */
-static int acquire(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
-                   int64_t deadline, bool test)
+static void broken_note(const struct tmb_win *win, int rank)
+{
+    tmbi_count(locks_recovered);
+    tmbi_info("tmb_lock: window %p: rank %d's lock was held by a rank that died",
+              (const void *)win, rank);
+}
+
+static int acquire_mapped(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
+                          int64_t deadline, bool test)
 {
     struct lock_wait wait = {.view = tmbi_lock_view_of(win, rank, win->rank),
                              .mode = mode};
@@ -156,6 +163,19 @@ static int acquire(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
             lock_ready(&wait); /* got it while withdrawing: held or broken? */
     }
     return wait.step == TMBI_LOCK_BROKEN ? -EOWNERDEAD : 0;
+}
+
+/* 0, -EOWNERDEAD (held), -ETIMEDOUT, -EHOSTDOWN. */
+static int acquire(struct tmb_win *win, int rank, enum tmb_lock_mode mode,
+                   int64_t deadline, bool test)
+{
+    int rc = tmbi_likely(win->peers[rank].lock)
+                 ? acquire_mapped(win, rank, mode, deadline, test)
+                 : tmbi_lock_call_acquire(win, rank, mode, deadline, test);
+
+    if (tmbi_unlikely(rc == -EOWNERDEAD))
+        broken_note(win, rank);
+    return rc;
 }
 
 static int leave(struct tmb_win *win, int rank, enum tmb_lock_mode mode)
@@ -177,18 +197,22 @@ static int leave(struct tmb_win *win, int rank, enum tmb_lock_mode mode)
 
 /* ---- calls ---- */
 
-static int lock_check(tmb_win *win, const char *call, int rank)
+static int lock_check(tmb_win *win, const char *call, int rank, enum tmb_lock_mode mode)
 {
     struct tmbi_peer *peer;
+    int rc = tmbi_window_peer(win, call, rank, &peer);
 
-    return tmbi_window_peer(win, call, rank, &peer);
+    if (tmbi_likely(!rc && (unsigned)mode <= TMB_LOCK_EXCLUSIVE))
+        return 0;
+    if (!rc)
+        tmbi_error("%s: unknown mode %u", call, mode);
+    return rc ? rc : -EINVAL;
 }
 
-static void broken_note(const struct tmb_win *win, int rank)
+/* A lock that is free needs no clock. */
+static int64_t lock_deadline(int64_t timeout_ns)
 {
-    tmbi_count(locks_recovered);
-    tmbi_info("tmb_lock: window %p: rank %d's lock was held by a rank that died",
-              (const void *)win, rank);
+    return timeout_ns > 0 ? tmbi_deadline(timeout_ns) : timeout_ns < 0 ? TMBI_NEVER : 0;
 }
 
 static int lock(tmb_win *win, int rank, enum tmb_lock_mode mode, int64_t deadline,
@@ -202,11 +226,7 @@ static int lock(tmb_win *win, int rank, enum tmb_lock_mode mode, int64_t deadlin
     threads_unlock(win);
     if (rc || joined)
         return rc;
-    rc = tmbi_likely(win->peers[rank].lock)
-             ? acquire(win, rank, mode, deadline, test)
-             : tmbi_lock_call_acquire(win, rank, mode, deadline, test);
-    if (rc == -EOWNERDEAD)
-        broken_note(win, rank);
+    rc = acquire(win, rank, mode, deadline, test);
     threads_lock(win);
     hold_end(win, rank, mode, rc == 0 || rc == -EOWNERDEAD, rc == -EOWNERDEAD);
     threads_unlock(win);
@@ -215,20 +235,11 @@ static int lock(tmb_win *win, int rank, enum tmb_lock_mode mode, int64_t deadlin
 
 int tmb_lock(tmb_win *win, int rank, enum tmb_lock_mode mode, int64_t timeout_ns)
 {
-    int64_t deadline;
-    int rc = lock_check(win, "tmb_lock", rank);
+    int rc = lock_check(win, "tmb_lock", rank, mode);
 
     if (tmbi_unlikely(rc))
         return rc;
-    if (tmbi_unlikely((unsigned)mode > TMB_LOCK_EXCLUSIVE)) {
-        tmbi_error("tmb_lock: unknown mode %u", mode);
-        return -EINVAL;
-    }
-    /* A lock that is free needs no clock. */
-    deadline = timeout_ns > 0   ? tmbi_deadline(timeout_ns)
-               : timeout_ns < 0 ? TMBI_NEVER
-                                : 0;
-    return lock(win, rank, mode, deadline, timeout_ns == 0);
+    return lock(win, rank, mode, lock_deadline(timeout_ns), timeout_ns == 0);
 }
 
 /* Whether the calling thread may release; the last holder gives the lock back. */
@@ -269,7 +280,8 @@ static int unlock(tmb_win *win, int rank)
 
 int tmb_unlock(tmb_win *win, int rank)
 {
-    int rc = lock_check(win, "tmb_unlock", rank);
+    struct tmbi_peer *peer;
+    int rc = tmbi_window_peer(win, "tmb_unlock", rank, &peer);
     int flush_rc;
 
     if (tmbi_unlikely(rc))
@@ -290,9 +302,7 @@ int tmb_lock_all(tmb_win *win, int64_t timeout_ns)
     int i;
 
     for (i = 0; rc == 0 && i < win->size; i++) {
-        rc = lock_check(win, "tmb_lock_all", i);
-        if (rc == 0)
-            rc = lock(win, i, TMB_LOCK_SHARED, deadline, timeout_ns == 0);
+        rc = lock(win, i, TMB_LOCK_SHARED, deadline, timeout_ns == 0);
         broken |= rc == -EOWNERDEAD;
         rc = rc == -EOWNERDEAD ? 0 : rc;
     }
@@ -331,12 +341,13 @@ static int mend(struct tmb_win *win, int rank, uint64_t *mended)
 
 int tmb_lock_recover(tmb_win *win, int rank)
 {
+    struct tmbi_peer *peer;
     uint64_t mended;
-    int rc = lock_check(win, "tmb_lock_recover", rank);
+    int rc = tmbi_window_peer(win, "tmb_lock_recover", rank, &peer);
 
     if (rc)
         return rc;
-    if (!hold_held(&win->peers[rank].hold)) {
+    if (!hold_held(&peer->hold)) {
         tmbi_error(
             "tmb_lock_recover: window %p: the caller does not hold the lock of rank "
             "%d",
@@ -344,7 +355,7 @@ int tmb_lock_recover(tmb_win *win, int rank)
         return -EPERM;
     }
     threads_lock(win);
-    win->peers[rank].hold.broken = false;
+    peer->hold.broken = false;
     threads_unlock(win);
     rc = mend(win, rank, &mended);
     if (rc || mended)
@@ -352,4 +363,22 @@ int tmb_lock_recover(tmb_win *win, int rank)
     tmbi_error("tmb_lock_recover: window %p: the lock of rank %d needs no recovery",
                (void *)win, rank);
     return -EINVAL;
+}
+
+/* ---- of the process as a whole ---- */
+
+int tmbi_adapter_lock(tmb_win *win, int rank, enum tmb_lock_mode mode, int64_t timeout_ns)
+{
+    int rc = lock_check(win, "tmbi_adapter_lock", rank, mode);
+
+    if (tmbi_unlikely(rc))
+        return rc;
+    return acquire(win, rank, mode, lock_deadline(timeout_ns), timeout_ns == 0);
+}
+
+int tmbi_adapter_unlock(tmb_win *win, int rank, enum tmb_lock_mode mode)
+{
+    int rc = lock_check(win, "tmbi_adapter_unlock", rank, mode);
+
+    return rc ? rc : leave(win, rank, mode);
 }

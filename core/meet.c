@@ -6,12 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "log.h"
+#include "meet.h"
 #include "routes.h"
-#include "team.h"
-#include "topology.h"
-#include "wake.h"
 
 /* ---- providers ---- */
 
@@ -55,13 +52,14 @@ static int providers_wanted(uint32_t *wanted)
     return 0;
 }
 
-static int endpoint_open(const struct tmbi_provider *provider)
+/* *ep stays NULL if it can't be used here, which is no error. */
+static int endpoint_open(const struct tmbi_provider *provider, const char *place,
+                         struct tmbi_endpoint **ep)
 {
-    struct tmbi_endpoint *ep;
-    int rc = provider->open(&tmbi_context.bootstrap.job, &ep);
+    int rc = provider->open(&tmbi_context.bootstrap.job, place, ep);
 
     if (rc == 0)
-        tmbi_context.endpoints[tmbi_context.endpoint_count++] = ep;
+        tmbi_context.endpoints[tmbi_context.endpoint_count++] = *ep;
     return rc == -ENODEV ? 0 : rc;
 }
 
@@ -76,34 +74,27 @@ void tmbi_endpoints_close(bool leaving)
 
 /* ---- meeting the other ranks ---- */
 
-#define HELLO_MAGIC UINT64_C(0x324c4c45482d4254)
+#define HELLO_MAGIC UINT64_C(0x334c4c45482d4254)
 
 /* What ranks tell each other when they meet, once for each provider. */
 struct hello {
     uint64_t magic;
     uint32_t version[3];
     int32_t status;                      /* why this rank can't join, or 0 */
+    uint64_t host;                       /* where it wants a place, or 0 */
     uint8_t address[TMBI_ADDRESS_BYTES]; /* of its endpoint; zero: none */
 };
-_Static_assert(sizeof(struct hello) == 24 + 128, "hello layout");
+_Static_assert(sizeof(struct hello) == 32 + 128, "hello layout");
 
-/* What they tell each other of the world. */
-struct world_part {
-    int32_t status;
-    uint32_t reserved;
-    struct tmbi_place place;
-    struct tmbi_window_desc sync;
-};
-_Static_assert(sizeof(struct world_part) == 8 + 48 + 152, "world part layout");
-
-static int exchange(const void *mine, size_t bytes, void *all, int64_t deadline)
+int tmbi_meet_exchange(const void *mine, size_t bytes, void *all, int64_t deadline)
 {
     struct tmbi_bootstrap *b = &tmbi_context.bootstrap;
 
     return b->ops->exchange(b, mine, bytes, all, deadline);
 }
 
-static void hello_fill(struct hello *hello, int status, struct tmbi_endpoint *ep)
+static void hello_fill(struct hello *hello, int status, uint64_t host,
+                       struct tmbi_endpoint *ep)
 {
     memset(hello, 0, sizeof(*hello));
     hello->magic = HELLO_MAGIC;
@@ -111,6 +102,7 @@ static void hello_fill(struct hello *hello, int status, struct tmbi_endpoint *ep
     hello->version[1] = TMB_VERSION_MINOR;
     hello->version[2] = TMB_VERSION_PATCH;
     hello->status = status;
+    hello->host = host;
     if (ep)
         ep->ops->address(ep, hello->address);
 }
@@ -173,12 +165,10 @@ static int routes_add(struct tmbi_endpoint *ep, struct hello *hellos, int64_t de
     return rc;
 }
 
-/* Every rank says whether it succeeded, so that all join or none; positive: how many
- * ranks it still misses, and the result is what anyone does. */
-static int agree(int rc, int32_t *all, int64_t deadline)
+int tmbi_meet_agree(int rc, int32_t *all, int64_t deadline)
 {
     int32_t mine = rc;
-    int exchange_rc = exchange(&mine, sizeof(mine), all, deadline);
+    int exchange_rc = tmbi_meet_exchange(&mine, sizeof(mine), all, deadline);
     int most = rc;
 
     for (int i = 0; most >= 0 && exchange_rc == 0 && i < tmbi_context.bootstrap.job.size;
@@ -187,29 +177,76 @@ static int agree(int rc, int32_t *all, int64_t deadline)
     return rc < 0 ? rc : exchange_rc ? exchange_rc : most;
 }
 
+/* Meeting by one provider. */
+struct round {
+    const struct tmbi_provider *provider;
+    bool wanted;              /* by this rank */
+    struct tmbi_endpoint *ep; /* NULL: none was opened */
+    struct hello *hellos;     /* by rank, and then our own */
+    int64_t deadline;
+    bool cut; /* no more is exchanged with those who could not exchange the last */
+};
+
+static uint64_t place_host(const struct round *round)
+{
+    return round->wanted && !round->ep && round->provider->place_host
+               ? round->provider->place_host(&tmbi_context.bootstrap.job)
+               : 0;
+}
+
+/* Open an endpoint, if we have none, and exchange hellos. `place`: NULL, the first time,
+ * or what was made for this host, empty: nothing. */
+static int greet(struct round *round, int rc, const char *place)
+{
+    int size = tmbi_context.bootstrap.job.size;
+    struct hello *mine = round->hellos + size;
+    int met;
+
+    if (rc == 0 && round->wanted && !round->ep && (!place || *place))
+        rc = endpoint_open(round->provider, place, &round->ep);
+    hello_fill(mine, rc, rc || place ? 0 : place_host(round), round->ep);
+    met = tmbi_meet_exchange(mine, sizeof(*mine), round->hellos, round->deadline);
+    round->cut = met != 0;
+    rc = rc ? rc : met;
+    return rc ? rc : hellos_check(round->hellos, size);
+}
+
+/* Where the environment says, and then at the places that ranks make for their hosts. */
+static int greet_all(struct round *round, int rc)
+{
+    const uint64_t *hosts = &round->hellos->host;
+    char place[TMBI_PLACE_BYTES];
+    int hold;
+
+    rc = greet(round, rc, NULL);
+    if (rc || !tmbi_places_wanted(hosts, sizeof(*round->hellos)))
+        return rc;
+    rc = tmbi_places_make(round->provider, hosts, sizeof(*round->hellos), place, &hold,
+                          round->deadline);
+    if (rc == 0)
+        rc = greet(round, 0, place);
+    else
+        round->cut = true;
+    if (hold >= 0)
+        close(hold);
+    return rc;
+}
+
 /* Meet by one provider. Returns how many ranks anyone still misses. */
 static int round_run(const struct tmbi_provider *provider, bool wanted, int rc,
                      struct hello *hellos, int64_t deadline)
 {
-    struct hello *mine = hellos + tmbi_context.bootstrap.job.size;
-    int before = tmbi_context.endpoint_count;
-    struct tmbi_endpoint *ep = NULL;
-    int met;
+    struct round round = {.provider = provider,
+                          .wanted = wanted && tmbi_routes_missing(),
+                          .hellos = hellos,
+                          .deadline = deadline};
 
-    if (rc == 0 && wanted && tmbi_routes_missing())
-        rc = endpoint_open(provider);
-    if (tmbi_context.endpoint_count > before)
-        ep = tmbi_context.endpoints[before];
-    hello_fill(mine, rc, ep);
-    met = exchange(mine, sizeof(*mine), hellos, deadline);
-    rc = rc ? rc : met;
-    if (rc == 0)
-        rc = hellos_check(hellos, tmbi_context.bootstrap.job.size);
-    if (rc == 0 && ep)
-        rc = routes_add(ep, hellos, deadline);
-    if (met) /* no more is exchanged with those who could not exchange this */
+    rc = greet_all(&round, rc);
+    if (rc == 0 && round.ep)
+        rc = routes_add(round.ep, hellos, deadline);
+    if (round.cut)
         return rc;
-    return agree(rc ? rc : tmbi_routes_missing(), (int32_t *)hellos, deadline);
+    return tmbi_meet_agree(rc ? rc : tmbi_routes_missing(), (int32_t *)hellos, deadline);
 }
 
 /* Open and meet by one provider after the other, until nobody misses anybody. */
@@ -229,123 +266,6 @@ static int routes_make(struct hello *hellos, int64_t deadline)
     return 0;
 }
 
-static int ranks_on_host(void)
-{
-    uint64_t mine, host;
-    int64_t pid;
-    int me = tmbi_context.bootstrap.job.rank;
-    int count = 0;
-
-    tmbi_context.routes[me].ep->ops->peer_host(tmbi_context.routes[me].ep, me, &mine,
-                                               &pid);
-    for (int i = 0; i < tmbi_context.bootstrap.job.size; i++) {
-        struct tmbi_endpoint *ep = tmbi_context.routes[i].ep;
-
-        ep->ops->peer_host(ep, i, &host, &pid);
-        count += host == mine;
-    }
-    return count;
-}
-
-/* Spinning pays only while the rank that is waited for has a CPU of its own. A rank that
- * is bound to one CPU has that. */
-static int64_t spin_choose(void)
-{
-    int cpus = tmbi_topology_cpus();
-
-    if (tmbi_context.config.spin_ns >= 0)
-        return tmbi_context.config.spin_ns;
-    if (cpus == 1)
-        cpus = tmbi_topology_online();
-    return ranks_on_host() <= cpus ? 20000 : 0;
-}
-
-/* ---- the world ---- */
-
-static void place_fill(struct tmbi_place *place)
-{
-    char name[HOST_NAME_MAX + 1] = "?";
-
-    gethostname(name, sizeof(name) - 1);
-    memset(place, 0, sizeof(*place));
-    memcpy(place->host, name, strnlen(name, sizeof(place->host) - 1));
-    place->host[strcspn(place->host, ".")] = '\0';
-    for (int i = 0; i < tmbi_context.endpoint_count && !place->region[0]; i++)
-        memcpy(place->region, tmbi_context.endpoints[i]->region, sizeof(place->region));
-}
-
-/* What a peer calls itself goes to terminals and logs. */
-static void name_take(char *name, const char *told, size_t bytes)
-{
-    memset(name, 0, bytes);
-    for (size_t i = 0; i + 1 < bytes && told[i]; i++)
-        name[i] = told[i] > ' ' && told[i] <= '~' ? told[i] : '?';
-}
-
-static void places_take(const struct world_part *parts)
-{
-    for (int i = 0; i < tmbi_context.bootstrap.job.size; i++) {
-        struct tmbi_place *place = &tmbi_context.routes[i].place;
-
-        name_take(place->host, parts[i].place.host, sizeof(place->host));
-        name_take(place->region, parts[i].place.region, sizeof(place->region));
-    }
-}
-
-static int world_make(const struct world_part *parts, struct tmb_win *sync)
-{
-    const struct tmbi_job *job = &tmbi_context.bootstrap.job;
-    int rc = 0;
-
-    for (int i = 0; rc == 0 && i < job->size; i++)
-        rc = parts[i].status;
-    if (rc)
-        return rc;
-    tmbi_wake_start(tmbi_context.endpoints[0], job->rank, spin_choose());
-    rc = tmbi_team_world(job->size, job->rank, sync, &parts->sync, sizeof(*parts),
-                         &tmbi_context.world);
-    if (rc)
-        tmbi_wake_stop();
-    return rc;
-}
-
-/* Make the world, all ranks or none. `rc`: an error so far. */
-static int world_meet(int rc, int64_t deadline)
-{
-    int size = tmbi_context.bootstrap.job.size;
-    struct world_part *parts = calloc((size_t)size + 1, sizeof(*parts));
-    struct world_part *mine = parts + size;
-    struct tmb_win *sync = NULL;
-    int met;
-
-    if (!parts)
-        return -ENOMEM;
-    if (rc == 0)
-        rc = tmbi_window_local(TMBI_WINDOW_ALLOC, NULL, sizeof(struct tmbi_sync), 0, size,
-                               &sync, &mine->sync);
-    mine->status = rc;
-    place_fill(&mine->place);
-    met = exchange(mine, sizeof(*mine), parts, deadline);
-    rc = rc ? rc : met;
-    if (met == 0) {
-        places_take(parts);
-        tmbi_routes_log();
-    }
-    if (rc == 0)
-        rc = world_make(parts, sync);
-    if (met == 0) /* the parts are read: their memory serves for the answers */
-        rc = agree(rc, (int32_t *)parts, deadline);
-    free(parts);
-    if (rc && tmbi_context.world) {
-        tmbi_wake_stop();
-        tmbi_team_release(tmbi_context.world, true);
-        tmbi_context.world = NULL;
-    }
-    if (rc && sync)
-        tmbi_window_release(sync);
-    return rc;
-}
-
 int tmbi_meet(int64_t deadline)
 {
     size_t size = (size_t)tmbi_context.bootstrap.job.size;
@@ -358,7 +278,7 @@ int tmbi_meet(int64_t deadline)
         goto free_hellos;
     rc = routes_make(hellos, deadline);
     if (rc == 0) /* on all ranks */
-        rc = world_meet(tmbi_routes_check(), deadline);
+        rc = tmbi_world_meet(tmbi_routes_check(), deadline);
 
 free_hellos:
     free(hellos);

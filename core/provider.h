@@ -40,6 +40,8 @@ struct tmbi_env_table;
 #define TMBI_ADDRESS_BYTES 128
 #define TMBI_KEY_BYTES     64
 
+/* Where ranks of one host meet, as the one that made it tells the others: a string. */
+#define TMBI_PLACE_BYTES 64
 /* What an endpoint calls the memory that it shares: a NUL-terminated short name. */
 #define TMBI_REGION_NAME 16
 
@@ -79,6 +81,11 @@ struct tmbi_remote {
     struct tmbi_endpoint *ep;
     int rank;
     uint8_t *base; /* mapped here, or NULL: put(), get() and call() reach it */
+    /* Without base: bytes [from, to) are mapped at `inner` all the same; from is to where
+     * none are. A provider that does this completes put() remotely on return. Both are
+     * multiples of 64 in the owner's memory, or the part's ends. */
+    uint8_t *inner;
+    size_t from, to;
     void *control; /* mapped here, or NULL: call() reaches it */
     size_t bytes;  /* as the owner says; core checks both sizes */
     size_t control_bytes;
@@ -94,10 +101,23 @@ struct tmbi_provider {
     const struct tmbi_env_table *env; /* its variables; core checks and prints them */
 
     /*
-     * Attach this process. -ENODEV: this provider can't be used here (and has said why by
+     * Attach this process: where the environment says, or at a place that place_make()
+     * made. -ENODEV: this provider can't be used here (and has said why by
      * tmbi_unusable(); core goes on with the next); any other error ends tmb_init.
      */
-    int (*open)(const struct tmbi_job *job, struct tmbi_endpoint **ep);
+    int (*open)(const struct tmbi_job *job, const char *place, struct tmbi_endpoint **ep);
+
+    /*
+     * Optional, both or none. What ranks would share that nobody has made for them, one
+     * of them makes, and all open() again. place_host: equal for ranks that can use one
+     * place, 0: this rank wants none; asked after open() returned -ENODEV.
+     * place_make: by the lowest rank of `ranks` with an equal host. The place ends by
+     * itself when none of them uses it and *hold, a descriptor, is closed, which core
+     * does when all have opened. On an error (logged at info) they go on without.
+     */
+    uint64_t (*place_host)(const struct tmbi_job *job);
+    int (*place_make)(const struct tmbi_job *job, int ranks, char place[TMBI_PLACE_BYTES],
+                      int *hold);
 
     /* Detach. Marks this process as having LEFT if `leaving`, otherwise a failed start
      * is undone. All memory was freed before. Never fails. */
@@ -142,14 +162,26 @@ struct tmbi_provider {
      * by peers. mem_create: the caller's memory, which outlives it; also how core gives
      * what another endpoint allocated, then without control memory. Both with
      * `control_bytes` of control memory, in the region where there is one. -ENOMEM
-     * with the sizes logged.
+     * with the sizes logged. mem_adopt: as mem_create, and may replace the memory's pages
+     * in place by ones that peers map, until mem_free; never fails for not being able to.
+     * NULL: mem_create.
      */
     int (*mem_alloc)(struct tmbi_endpoint *ep, size_t bytes, size_t control_bytes,
                      struct tmbi_mem **mem);
     int (*mem_create)(struct tmbi_endpoint *ep, void *base, size_t bytes,
                       size_t control_bytes, struct tmbi_mem **mem);
+    int (*mem_adopt)(struct tmbi_endpoint *ep, void *base, size_t bytes,
+                     size_t control_bytes, struct tmbi_mem **mem);
     void (*mem_free)(struct tmbi_mem *mem);
     void (*mem_key)(const struct tmbi_mem *mem, uint8_t key[TMBI_KEY_BYTES]);
+
+    /*
+     * Memory without a window, 64-aligned, content undefined, bytes > 0: peers map what
+     * mem_create() is given of it. -ENOMEM with the sizes logged. NULL: there is none of
+     * that kind.
+     */
+    int (*block_alloc)(struct tmbi_endpoint *ep, size_t bytes, void **block);
+    void (*block_free)(struct tmbi_endpoint *ep, void *block);
 
     /* Reach a peer's memory (or, rank being our own, our own) by its key. -EPROTO: the
      * key is garbage. */
@@ -170,8 +202,9 @@ struct tmbi_provider {
     /*
      * Have the target's agent execute a request on its memory: `in_bytes` at `in` go
      * there, `out_bytes` come back to `out` (each at most ep->call_bytes, either may be
-     * 0), and request->result is filled in. Complete at the target on return. Returns
-     * the agent's own result, or -EHOSTDOWN, -ETIMEDOUT.
+     * 0), and request->result is filled in. It is executed after what this thread has
+     * put to that rank before, and complete at the target on return. Returns the agent's
+     * own result, or -EHOSTDOWN, -ETIMEDOUT.
      */
     int (*call)(const struct tmbi_remote *remote, struct tmbi_request *request,
                 const void *in, size_t in_bytes, void *out, size_t out_bytes);
@@ -195,6 +228,14 @@ void tmbi_unusable(const char *format, ...) __attribute__((format(printf, 1, 2),
 typedef bool tmbi_ready(void *arg);
 int tmbi_wait_until(enum tmbi_line line, tmbi_ready *ready, void *arg, int64_t deadline);
 
+/* Its two halves, for who has to do something between them. The first returns whether
+ * ready() came true, the second as the whole. */
+bool tmbi_spin_until(enum tmbi_line line, tmbi_ready *ready, void *arg, int64_t deadline);
+int tmbi_sleep_until(enum tmbi_line line, tmbi_ready *ready, void *arg, int64_t deadline);
+
+/* How long waits spin (TMB_SPIN); 0 while this process has not joined. */
+int64_t tmbi_spin_ns(void);
+
 /* Wake a rank after a change that it may wait for: fences, rings only if it sleeps. */
 void tmbi_wake(struct tmbi_endpoint *ep, int rank, enum tmbi_line line);
 
@@ -206,15 +247,33 @@ void tmbi_wake_self(enum tmbi_line line);
  * just that. */
 void tmbi_rung(enum tmbi_line line);
 
+/* Have memory lie on the caller's NUMA node, if it is large enough to be worth it. */
+void tmbi_memory_place(void *base, size_t bytes);
+
+/* How many threads this library has in the process that write to nothing but its own
+ * memory and that of windows. Relaxed: those who count threads have started and joined
+ * them, or know of no others. */
+extern _Atomic int tmbi_threads;
+
 /* Equal for processes that can see each other's pids: one boot of one kernel, and one pid
  * namespace. Where that can't be found out, like nobody else. For peer_host(). */
 uint64_t tmbi_host_identity(void);
+
+/* Equal for processes that reach each other's abstract sockets: one boot of one kernel,
+ * and one network namespace. Where that can't be found out, like nobody else. */
+uint64_t tmbi_host_network(void);
 
 /* Execute a peer's request (already copied out of memory that the peer can write): it
  * is validated against our windows. `in` and `out` are its payloads and may be the same
  * memory. Fills in request->result. Returns what call() shall return at the origin. */
 int tmbi_request_execute(struct tmbi_request *request, const void *in, size_t in_bytes,
                          void *out, size_t out_bytes);
+
+/* Where the bytes of a peer's put, a request of TMBI_REQUEST_PUT, are to go, for who
+ * receives them there; validated as above. The window stays until tmbi_request_placed().
+ * NULL: nowhere (logged), and nothing is to be called. */
+void *tmbi_request_place(const struct tmbi_request *request);
+void tmbi_request_placed(void);
 
 /* How long an operation may take that needs a peer's help (TMB_OP_TIMEOUT), as a
  * deadline from now. */

@@ -12,8 +12,11 @@ enum tmbi_request_kind {
     TMBI_REQUEST_GET = 2,        /* out: the bytes */
     TMBI_REQUEST_ATOMIC = 3,     /* operand, compare; result: the old value */
     TMBI_REQUEST_ACCUMULATE = 4, /* in: count operands; out: old values, if wanted */
-    TMBI_REQUEST_LOCK = 5 /* op: enum tmbi_lock_action, count: the origin's rank in the
-                             window's team, operand: its `announced`; result: see there */
+    TMBI_REQUEST_LOCK =
+        5,                   /* op: enum tmbi_lock_action, count: the origin's rank in the
+                                window's team, operand: its `announced`; result: see there */
+    TMBI_REQUEST_ADAPTER = 6 /* op: the origin's rank in the window's team; offset, count,
+                                operand, compare: the handler's arguments */
 };
 
 struct tmbi_request {

@@ -23,9 +23,9 @@ static int job_rank(void)
     return tmbi_context.bootstrap.job.rank;
 }
 
-static const struct tmbi_place *place_of(int rank)
+static const struct tmbi_location *location_of(int rank)
 {
-    return &tmbi_context.routes[rank].place;
+    return &tmbi_context.routes[rank].location;
 }
 
 /* ---- providers that can't be used ---- */
@@ -142,7 +142,7 @@ static bool is_like(const void *arg, int rank)
 
     if (strcmp(provider_of(rank), provider_of(other)) ||
         host_of(rank) != host_of(other) ||
-        memcmp(place_of(rank), place_of(other), sizeof(struct tmbi_place)))
+        memcmp(location_of(rank), location_of(other), sizeof(struct tmbi_location)))
         return false;
     return !why || is_missing_for(why, rank);
 }
@@ -152,15 +152,15 @@ static void log_table(void)
     char ranks[RANKS_TEXT];
 
     for (int i = 0; i < job_size(); i++) {
-        const struct tmbi_place *place = place_of(i);
+        const struct tmbi_location *location = location_of(i);
         const char *why = why_missing(i);
 
         if (!is_first(is_like, &i, i))
             continue;
         tmbi_ranks_list(job_size(), is_like, &i, ranks, sizeof(ranks));
-        tmbi_info("route: rank %s, host %s, region %s: %s%s%s", ranks, place->host,
-                  place->region[0] ? place->region : "-", provider_of(i), why ? ", " : "",
-                  why ? why : "");
+        tmbi_info("route: rank %s, host %s, region %s: %s%s%s", ranks, location->host,
+                  location->region[0] ? location->region : "-", provider_of(i),
+                  why ? ", " : "", why ? why : "");
     }
 }
 
@@ -188,7 +188,7 @@ static void log_summary(void)
 
 static bool shares_region(const void *arg, int rank)
 {
-    return !strcmp(place_of(rank)->region, place_of(*(const int *)arg)->region);
+    return !strcmp(location_of(rank)->region, location_of(*(const int *)arg)->region);
 }
 
 void tmbi_routes_log(void)

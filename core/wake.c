@@ -19,18 +19,24 @@ struct line {
     pthread_cond_t woken;  /* CLOCK_MONOTONIC */
     struct tmbi_wake_slot *slot;
     unsigned sleepers;
-    bool leader;     /* a thread sleeps on the doorbell */
-    uint64_t sleeps; /* that a leader has ended */
-    int64_t spin_ns;
-    _Atomic uint64_t rings; /* heard by tmbi_rung(); seq_cst, as any condition */
+    bool leader;             /* a thread sleeps on the doorbell */
+    uint64_t sleeps;         /* that a leader has ended */
+    _Atomic int64_t spin_ns; /* relaxed */
+    _Atomic uint64_t rings;  /* heard by tmbi_rung(); seq_cst, as any condition */
 };
+
+/* How long a wait sleeps between the calls of the poll function, at first and at last. */
+#define POLL_FIRST_NS 20000
+#define POLL_LAST_NS  1000000
 
 static struct {
     atomic_bool on; /* release after all else; a provider's thread may come earlier */
     struct tmbi_endpoint *ep;
     int rank;
     struct line lines[TMBI_LINES];
-} wake;
+    void (*_Atomic poll)(void); /* relaxed: set before any wait */
+    atomic_flag polling; /* acquire, release: what poll() touches is one thread's */
+} wake = {.polling = ATOMIC_FLAG_INIT};
 
 void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns)
 {
@@ -41,7 +47,8 @@ void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns)
         tmbi_cond_init(&line->woken);
         line->slot = ep->ops->wake_slot(ep, rank, (enum tmbi_line)i);
         /* The agent shares its core with the application: it never spins. */
-        line->spin_ns = i == TMBI_LINE_WAIT ? spin_ns : 0;
+        atomic_store_explicit(&line->spin_ns, i == TMBI_LINE_WAIT ? spin_ns : 0,
+                              memory_order_relaxed);
     }
     wake.ep = ep;
     wake.rank = rank;
@@ -51,7 +58,13 @@ void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns)
 
 void tmbi_wake_set_spin(int64_t spin_ns)
 {
-    wake.lines[TMBI_LINE_WAIT].spin_ns = spin_ns;
+    atomic_store_explicit(&wake.lines[TMBI_LINE_WAIT].spin_ns, spin_ns,
+                          memory_order_relaxed);
+}
+
+void tmbi_wake_set_poll(void (*poll)(void))
+{
+    atomic_store_explicit(&wake.poll, poll, memory_order_relaxed);
 }
 
 void tmbi_wake_stop(void)
@@ -105,16 +118,29 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Returns whether ready() came true. */
-static bool spin(const struct line *line, tmbi_ready *ready, void *arg, int64_t deadline)
+static int64_t line_spin_ns(const struct line *line)
 {
+    return atomic_load_explicit(&line->spin_ns, memory_order_relaxed);
+}
+
+int64_t tmbi_spin_ns(void)
+{
+    /* acquire: partner is the release in tmbi_wake_start() */
+    return atomic_load_explicit(&wake.on, memory_order_acquire)
+               ? line_spin_ns(&wake.lines[TMBI_LINE_WAIT])
+               : 0;
+}
+
+bool tmbi_spin_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
+{
+    const struct line *line = &wake.lines[which];
     int64_t end;
 
     if (ready(arg))
         return true;
-    if (line->spin_ns == 0)
+    if (line_spin_ns(line) == 0)
         return false;
-    end = earlier(tmbi_clock_ns() + line->spin_ns, deadline);
+    end = earlier(tmbi_clock_ns() + line_spin_ns(line), deadline);
     do {
         for (int i = 0; i < SPINS_PER_LOOK; i++) {
             if (ready(arg))
@@ -190,27 +216,82 @@ static uint64_t line_sleeps(struct line *line)
     return sleeps;
 }
 
+/* ---- the poll function ---- */
+
+struct polling {
+    void (*poll)(void); /* NULL: none, or not on this line */
+    int64_t interval, next;
+};
+
+static struct polling polling_begin(enum tmbi_line which)
+{
+    struct polling polling = {.interval = POLL_FIRST_NS};
+
+    if (which == TMBI_LINE_WAIT)
+        polling.poll = atomic_load_explicit(&wake.poll, memory_order_relaxed);
+    if (polling.poll)
+        polling.next = tmbi_clock_ns() + polling.interval;
+    return polling;
+}
+
+/* A sleep of at most `ns` as the next call of poll() limits it. */
+static int64_t polling_limit(const struct polling *polling, int64_t ns)
+{
+    int64_t left;
+
+    if (!polling->poll)
+        return ns;
+    left = polling->next - tmbi_clock_ns();
+    return left < 0 ? 0 : earlier(left, ns);
+}
+
+static void polling_turn(struct polling *polling)
+{
+    if (!polling->poll || tmbi_clock_ns() < polling->next)
+        return;
+    if (!atomic_flag_test_and_set_explicit(&wake.polling, memory_order_acquire)) {
+        polling->poll();
+        atomic_flag_clear_explicit(&wake.polling, memory_order_release);
+    }
+    polling->interval = earlier(2 * polling->interval, POLL_LAST_NS);
+    polling->next = tmbi_clock_ns() + polling->interval;
+}
+
+/* ---- waiting ---- */
+
+static int64_t time_left(int64_t deadline)
+{
+    return deadline == TMBI_NEVER ? SLEEP_MAX_NS
+                                  : earlier(deadline - tmbi_clock_ns(), SLEEP_MAX_NS);
+}
+
 int tmbi_wait_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
 {
+    return tmbi_spin_until(which, ready, arg, deadline)
+               ? 0
+               : tmbi_sleep_until(which, ready, arg, deadline);
+}
+
+int tmbi_sleep_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
+{
     struct line *line = &wake.lines[which];
-    uint64_t sleeps;
+    struct polling polling = polling_begin(which);
+    uint64_t sleeps = line_enter(line);
     int rc = 0;
 
-    if (spin(line, ready, arg, deadline))
-        return 0;
-    sleeps = line_enter(line);
     for (;;) {
         int64_t left;
 
         arm(line);
         if (ready(arg))
             break;
-        left = deadline == TMBI_NEVER ? SLEEP_MAX_NS : deadline - tmbi_clock_ns();
+        left = time_left(deadline);
         if (left <= 0) {
             rc = -ETIMEDOUT;
             break;
         }
-        line_sleep(line, sleeps, earlier(left, SLEEP_MAX_NS));
+        line_sleep(line, sleeps, polling_limit(&polling, left));
+        polling_turn(&polling);
         sleeps = line_sleeps(line);
     }
     line_leave(line);

@@ -24,6 +24,10 @@ void tmbi_wake_stop(void);
 /* Change how long waits spin; for measuring. No wait is under way. */
 TMBI_TOOL void tmbi_wake_set_spin(int64_t spin_ns);
 
+/* tmbi_adapter_poll(). Of the threads that wait one calls it at a time, and none while it
+ * is being called: what it does may come to wait itself. */
+void tmbi_wake_set_poll(void (*poll)(void));
+
 /* Wake after a seq_cst change of the condition: no fence of its own. `slot` NULL: the
  * slot is not mapped here. */
 void tmbi_wake_slot_ring(struct tmbi_wake_slot *slot, struct tmbi_endpoint *ep, int rank,

@@ -380,6 +380,163 @@ stranger_serves() { # WHAT TEXT...
     wait "$pid" || { cat "$work/stranger"; return 1; }
 }
 
+# ---- ranks that make a region for their host ----
+
+# Their servers' sockets, as rank 0 has logged them; and that these are gone.
+region_names() {
+    sed -n 's/.*region of .* (server \(@tombolo-[^)]*\))$/\1/p' "$@" | sort -u
+}
+
+server_pids() { # NAME
+    pgrep -f -- "--socket $1 " || true
+}
+
+name_gone() { # NAME
+    ! grep -qF " $1" /proc/net/unix && [ -z "$(server_pids "$1")" ]
+}
+
+all_gone() { # FILE...
+    local name names
+    names=$(region_names "$@")
+    [ -n "$names" ] || { echo "no region was made"; cat "$@"; return 1; }
+    for name in $names; do
+        await name_gone "$name"
+    done
+}
+
+# How many routes of all ranks are by this provider.
+routes() { # PROVIDER COUNT FILE...
+    local count
+    count=$(cat "${@:3}" | grep -c "route: rank [0-9]* by $1\$" || true)
+    [ "$count" -eq "$2" ] || { echo "$count routes by $1, not $2"; cat "${@:3}"; return 1; }
+}
+
+rendezvous_shares() { # SIZE
+    local rank files=()
+    fresh
+    for ((rank = 0; rank < $1; rank++)); do
+        start "$rank" "$1" TMB_LOG=debug
+        files+=("$work/err.$rank")
+    done
+    for ((rank = 0; rank < $1; rank++)); do
+        ended_with "$rank" 0
+        got "$rank" "$1"
+    done
+    routes ivshmem $(($1 * $1)) "${files[@]}"
+    all_gone "${files[@]}"
+    [ "$(region_names "${files[@]}" | wc -l)" -eq 1 ]
+}
+
+# Ranks of two users have two regions, and reach each other by TCP.
+two_users() {
+    local rank as files=()
+    fresh
+    for rank in 0 1 2 3; do
+        as=()
+        [ "$rank" -lt 2 ] || as=(setpriv --reuid 65534 --clear-groups)
+        TMB_RENDEZVOUS="$at" TMB_RANK=$rank TMB_SIZE=4 TMB_LOG=debug TMB_TCP_INTERFACE=lo \
+            timeout -k 5 60 "${as[@]}" "$hello" >"$work/out.$rank" 2>"$work/err.$rank" \
+            </dev/null &
+        pids[rank]=$!
+        files+=("$work/err.$rank")
+    done
+    for rank in 0 1 2 3; do
+        ended_with "$rank" 0
+        got "$rank" 4
+    done
+    routes ivshmem 8 "${files[@]}"
+    routes tcp 8 "${files[@]}"
+    [ "$(region_names "${files[@]}" | wc -l)" -eq 2 ]
+    all_gone "${files[@]}"
+}
+
+# Whatever becomes of the ranks; and the server has nothing of theirs but stderr.
+ranks_killed() {
+    local rank name pid hello=$build/conformance
+    fresh
+    for rank in 0 1 2; do
+        start "$rank" 3 TMB_LOG=debug
+    done
+    await grep -q 'route: rank 2 by ivshmem' "$work/err.0"
+    name=$(region_names "$work/err.0")
+    pid=$(server_pids "$name")
+    [ -n "$pid" ]
+    [ "$(readlink "/proc/$pid/fd/0")" = /dev/null ]
+    [ "$(readlink "/proc/$pid/fd/1")" = /dev/null ]
+    [ "$(find "/proc/$pid/fd" -lname "$work/out.*" -o -lname 'pipe:*' | wc -l)" -eq 0 ]
+    for rank in 0 1 2; do
+        kill -9 "$(pgrep -P "${pids[$rank]}")"
+    done
+    await name_gone "$name"
+    for rank in 0 1 2; do
+        ended "$rank"
+    done
+}
+
+# Without the command it goes by TCP; who wants to know is told why.
+without_command() { # COMMAND TEXT
+    fresh
+    start 0 2 TMB_TOMBOLO="$1" TMB_TCP_INTERFACE=lo
+    start 1 2 TMB_TOMBOLO="$1" TMB_TCP_INTERFACE=lo
+    all_well 2
+    fresh
+    start 0 2 TMB_TOMBOLO="$1" TMB_TCP_INTERFACE=lo TMB_LOG=debug
+    start 1 2 TMB_TOMBOLO="$1" TMB_TCP_INTERFACE=lo TMB_LOG=debug
+    ended_with 0 0
+    ended_with 1 0
+    says 0 "$2"
+    routes tcp 4 "$work/err.0" "$work/err.1"
+}
+
+tcp_makes_none() {
+    fresh
+    start 0 2 TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo TMB_LOG=debug
+    start 1 2 TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo TMB_LOG=debug
+    ended_with 0 0
+    ended_with 1 0
+    routes tcp 4 "$work/err.0" "$work/err.1"
+    [ "$(cat "$work/err.0" "$work/err.1" | grep -c @tombolo-)" -eq 0 ]
+}
+
+hydra_shares() { # SIZE
+    TMB_LOG=debug hydra -n "$1" "$hello"
+    code_is 0
+    routes ivshmem $(($1 * $1)) "$work/err"
+    all_gone "$work/err"
+}
+
+# Hydra has ended its ranks: none of them could clean up.
+hydra_killed() {
+    # shellcheck disable=SC2016 # the ranks' own variables
+    TMB_LOG=debug hydra -n 3 sh -c \
+        '[ "$PMI_RANK" != 1 ] || {
+            (until grep -q "route: rank 2 by ivshmem" "$1"; do sleep 0.05; done; kill -9 $$) &
+        }
+        exec "$0"' "$build/conformance" "$work/err"
+    [ "$code" -ne 0 ]
+    all_gone "$work/err"
+}
+
+# A program's descriptors are of no consequence.
+without_standard_files() {
+    fresh
+    start 0 2 TMB_LOG=debug
+    TMB_RENDEZVOUS="$at" TMB_RANK=1 TMB_SIZE=2 timeout 60 "$hello" <&- >&- 2>&- &
+    pids[1]=$!
+    ended_with 0 0
+    ended 1
+    routes ivshmem 2 "$work/err.0"
+    all_gone "$work/err.0"
+    fresh
+    TMB_RENDEZVOUS="$at" TMB_RANK=0 TMB_SIZE=2 timeout 60 "$hello" <&- >&- 2>&- &
+    pids[0]=$!
+    start 1 2 TMB_LOG=debug
+    ended_with 1 0
+    ended 0
+    routes ivshmem 2 "$work/err.1"
+    all_gone "$work/err.1"
+}
+
 # ---- launchers of others ----
 
 # Exchanges of all sizes; the ranks agree on the job's name.
@@ -631,4 +788,32 @@ else
     skip pmix "there is no mpirun.openmpi (Debian: openmpi-bin)"
 fi
 check info-hides-secret info_hides
+
+# Nobody has made a region for these.
+unset TMB_SERVER
+export TMB_TOMBOLO=$tombolo
+for size in 2 5; do
+    check "host-region-rendezvous-$size" rendezvous_shares "$size"
+done
+check host-region-ranks-killed ranks_killed
+check host-region-without-standard-files without_standard_files
+if ! grep -qx '  tcp' < <("$tombolo" info); then
+    skip host-region-or-tcp "the provider tcp is not built (libfabric)"
+else
+    check host-region-no-command without_command "$work/none" \
+        "TMB_TOMBOLO=$work/none can't be started: No such file"
+    check host-region-command-fails without_command false "\`false server\` did not start"
+    check host-region-not-for-tcp tcp_makes_none
+    if setpriv --reuid 65534 --clear-groups "$hello" >/dev/null 2>&1; then
+        check host-region-two-users two_users
+    else
+        skip host-region-two-users "another user can't run $hello"
+    fi
+fi
+if type mpiexec.hydra >/dev/null 2>&1; then
+    for size in 2 16; do
+        check "host-region-mpiexec-$size" hydra_shares "$size"
+    done
+    check host-region-mpiexec-killed hydra_killed
+fi
 finish

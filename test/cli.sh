@@ -108,7 +108,7 @@ version() {
 
 help() {
     local command
-    for command in '' run info; do
+    for command in '' run info mpich; do
         # shellcheck disable=SC2086 # none, or one word
         tombolo $command --help
         code_is 0
@@ -573,8 +573,13 @@ info_lists_all() {
     grep -q 'NUMA node 0' "$work/out"
 }
 
+# The adapter is built where there is an MPICH.
+adapter=$(dirname "$tombolo")/.libs/libtombolo-mpich.so
+
 variables_in_source() {
-    grep -rhoE '\.name = "TMB_[A-Z_]+"' "$here"/../core "$here"/../providers --include='*.c' |
+    local parts=("$here"/../core "$here"/../providers)
+    [ ! -e "$adapter" ] || parts+=("$here"/../adapters)
+    grep -rhoE '\.name = "TMB_[A-Z_]+"' "${parts[@]}" --include='*.c' |
         grep -oE 'TMB_[A-Z_]+' | sort -u
 }
 
@@ -815,6 +820,51 @@ log_unreached() {
     err_has "[2] info: routes: none to rank 0-1; ivshmem to rank 3"
 }
 
+# ---- mpich ----
+
+mpich_usage() {
+    usage_error "a command is missing" mpich
+    usage_error "a command is missing" mpich --report
+    usage_error "contradict" mpich --off --required -- true
+    usage_error "unrecognized option" mpich --offf -- true
+    tombolo mpich -- /nonexistent/program
+    code_is 127
+    err_has "can't execute /nonexistent/program: No such file or directory"
+    tombolo mpich -- /etc/passwd
+    code_is 126
+    tombolo mpich --library="$work/none.so" -- true
+    code_is 1
+    err_has "--library $work/none.so: No such file or directory"
+    err_lines 1
+}
+
+# What the environment becomes; a library that is none is ignored by the loader.
+# shellcheck disable=SC2016 # the ranks' shells expand it
+mpich_environment() {
+    mkdir "$work/lib" "$work/a lib"
+    : >"$work/lib/other.so"
+    : >"$work/a lib/other.so"
+    LD_PRELOAD='' TMB_MPICH='' tombolo mpich --library="$work/lib/other.so" --report="$work/r" \
+        -- sh -c 'echo "$LD_PRELOAD,$TMB_MPICH,$TMB_MPICH_REPORT"'
+    code_is 0
+    out_is "$work/lib/other.so,,$work/r"
+    LD_PRELOAD=libm.so.6 tombolo mpich --library="$work/lib/other.so" --off --report \
+        -- sh -c 'echo "$LD_PRELOAD,$TMB_MPICH,$TMB_MPICH_REPORT"; [ -x "$TMB_TOMBOLO" ] && exit 3'
+    code_is 3
+    out_is "$work/lib/other.so:libm.so.6,off,1"
+    tombolo mpich --library="$work/a lib/other.so" -- true
+    code_is 1
+    err_has "a path with a colon or a blank"
+}
+
+# shellcheck disable=SC2016
+mpich_library() {
+    tombolo mpich -- sh -c 'echo "$LD_PRELOAD"'
+    code_is 0
+    out_is "$(realpath "$adapter")"
+    [ ! -s "$work/err" ]
+}
+
 check no-command no_command
 check version version
 check help help
@@ -859,6 +909,13 @@ check many-ranks many_ranks
 check info-lists-all info_lists_all
 check info-values info_values
 check info-json info_json
+check mpich-usage mpich_usage
+check mpich-environment mpich_environment
+if [ -e "$adapter" ]; then
+    check mpich-library mpich_library
+else
+    skip mpich-library "built without the MPICH adapter (libmpich-dev)"
+fi
 check info-job-mapped job_mapped
 check info-job-alone job_alone
 if unshare -p -f true 2>/dev/null; then

@@ -11,26 +11,14 @@ tombolo=${TOMBOLO:-$build/tombolo}
 log=$(mktemp)
 region=$(mktemp -p /dev/shm region-XXXXXX) # what ranks share without a server
 truncate -s 256M "$region"
-trap 'rm -f "$log" "$region"' EXIT
+board=$(mktemp) # where ranks meet that join as an adapter's
+trap 'rm -f "$log" "$region" "$board"' EXIT
 
-# Run it; each of its cases counts here, named with its configuration.
 suite() { # CONFIGURATION RANKS ENVIRONMENT...
-    local configuration=$1 ranks=$2 word name status=0
-    shift 2
-    env "$@" timeout 600 "$tombolo" run -n "$ranks" "${options[@]}" -- \
+    local status=0
+    env SUITE_ADOPTS=all "${@:3}" timeout 600 "$tombolo" run -n "$2" "${options[@]}" -- \
         "${program[@]}" "${cases[@]}" >"$log" 2>&1 || status=$?
-    while read -r word name; do
-        case $word in
-        ok) pass "$configuration $name" ;;
-        not) fail "$configuration ${name#ok }" ;;
-        skip) skip "$configuration ${name%%:*}" "${name#*: }" ;;
-        esac
-    done < <(grep -E '^((not )?ok|skip) ' "$log" || true)
-    # A suite that crashed or hung has no last line, or says less than it counted.
-    if [ "$status" -ne 0 ] || ! grep -qE '^[1-9][0-9]* passed, 0 failed, ' "$log"; then
-        fail "$configuration ends well" "exit code $status"
-        grep -vE '^ok ' "$log" | tail -n 60 | sed 's/^/    /'
-    fi
+    suite_cases "$1" "$log" "$status"
 }
 
 # What makes no system call and no allocation.
@@ -47,6 +35,16 @@ quiet() {
     [ "$status" -eq 0 ] || fail "quiet ends well" "exit code $status"
 }
 
+# What adapters use. RANKS ENVIRONMENT...
+by_adapter() {
+    local all=("${cases[@]}")
+    cases=(adapter)
+    truncate -s 0 "$board"
+    suite "$1 ranks, an adapter's${2:+, $2}" "$1" TMB_OP_TIMEOUT=5s \
+        SUITE_ADAPTER="$board" "${@:2}"
+    cases=("${all[@]}")
+}
+
 # Over TCP alone, and in jobs of which a part shares a region. $1: how many ranks.
 by_tcp() {
     local tcp=(TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo) ranks
@@ -57,7 +55,9 @@ by_tcp() {
     for ranks in "$@"; do
         suite "$ranks ranks, by tcp" "$ranks" "${tcp[@]}"
     done
+    by_adapter 3 "${tcp[@]}"
     program=("$here/mixed.sh" "$build/conformance")
+    by_adapter 3 MIXED=2 TMB_TCP_INTERFACE=lo
     suite "4 ranks, two by tcp" 4 MIXED=2 TMB_TCP_INTERFACE=lo
     suite "3 ranks, one by tcp, no spinning" 3 MIXED=2 TMB_TCP_INTERFACE=lo TMB_SPIN=0
     program=("$build/conformance")
@@ -82,7 +82,15 @@ gcc)
     suite "2 ranks, by plain memory" 2 "$plain"
     suite "4 ranks, by plain memory" 4 "$plain" TMB_IVSHMEM_CMA=off
     suite "3 ranks, by plain memory, no spinning" 3 "$plain" TMB_SPIN=0
+    suite "2 ranks, whole pages adopted" 2 TMB_IVSHMEM_ADOPT=inner SUITE_ADOPTS=inner
+    suite "4 ranks, whole pages adopted, by the agent" 4 TMB_IVSHMEM_ADOPT=inner \
+        SUITE_ADOPTS=inner TMB_IVSHMEM_CMA=off
+    suite "3 ranks, eagerly adopted" 3 TMB_IVSHMEM_ADOPT=eager
+    suite "2 ranks, nothing adopted" 2 TMB_IVSHMEM_ADOPT=off SUITE_ADOPTS=
     quiet
+    by_adapter 1
+    by_adapter 4
+    by_adapter 4 TMB_SPIN=0
     by_tcp 2 4 9
     ;;
 valgrind | arm64)
@@ -91,6 +99,7 @@ valgrind | arm64)
         bounds atomic/o atomic/w atomic/n atomic/e signal lock/e lock/l lock/s thread)
     suite "2 ranks" 2
     suite "3 ranks, by the agent" 3 TMB_IVSHMEM_CMA=off
+    by_adapter 2
     [ "$VARIANT" = arm64 ] || by_tcp 2
     ;;
 *)
@@ -98,6 +107,7 @@ valgrind | arm64)
     suite "2 ranks" 2
     suite "4 ranks, no spinning, by the agent" 4 TMB_SPIN=0 TMB_IVSHMEM_CMA=off
     suite "2 ranks, by plain memory" 2 "$plain"
+    by_adapter 3
     by_tcp 2
     ;;
 esac

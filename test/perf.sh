@@ -42,6 +42,27 @@ if os.environ["TEST"].endswith(("latency", "bandwidth", "lock-put", "put-signal"
 '
 }
 
+# What bounds tcp: bare sockets always, libfabric where it was built.
+limits_of_tcp() {
+    local built=0
+    ! grep -qx '  tcp' < <("$tombolo" info) || built=1
+    perf limits --json --iters 20 --sizes 8:64K | BUILT=$built python3 -c '
+import json, os, sys
+rows = [json.loads(line) for line in sys.stdin]
+sizes = [8 << i for i in range(14)]
+def of(variant):
+    return [row for row in rows if row["variant"] == variant]
+for trip in ("socket trip, spinning", "socket trip, sleeping"):
+    assert len(of(trip)) == 1 and of(trip)[0]["p50_ns"] > 0, trip
+streams = ["socket stream"]
+if os.environ["BUILT"] == "1":
+    streams += ["libfabric write", "libfabric stream"]
+for stream in streams:
+    assert [row["bytes"] for row in of(stream)] == sizes, stream
+    assert all(row["MBps"] > 0 for row in of(stream)), stream
+'
+}
+
 csv() {
     perf put-bandwidth --csv --iters 5 --sizes 8:64 |
         awk -F, 'NF != 11 { exit 1 } END { exit NR != 5 }'
@@ -285,6 +306,16 @@ for name in put-latency get-latency put-bandwidth get-bandwidth lock-put atomic 
     put-signal; do
     check "$name, target create" json "$name" --target create
 done
+check "limits of tcp" limits_of_tcp
+if ! command -v mpicc.mpich >/dev/null; then
+    skip "beside MPICH over TCP" "no MPICH (mpicc.mpich)"
+elif ! grep -qx '  tcp' < <("$tombolo" info); then
+    skip "beside MPICH over TCP" "the provider tcp is not built (libfabric)"
+elif [ "${VARIANT:-gcc}" != gcc ]; then
+    skip "beside MPICH over TCP" "a plain program can't load the variant's library"
+else
+    check "beside MPICH over TCP" "$(dirname "$0")/tcp_bench.sh" 10 1
+fi
 check "csv" csv
 check "table" table
 check "no progress in a pipe" nothing_on_stderr
@@ -296,5 +327,5 @@ check "unknown test" refused 'put-latency' put-latenci
 check "wrong sizes" refused 'must be MIN:MAX' put-latency --sizes 8
 check "sizes reversed" refused 'must be MIN:MAX' put-latency --sizes 1M:4
 check "wrong iters" refused 'must be a number' put-latency --iters none
-check "wrong target" refused 'alloc or create' put-latency --target heap
+check "wrong target" refused 'alloc, create, adopt or mem' put-latency --target heap
 finish

@@ -58,4 +58,9 @@ int tmbi_bootstrap_name(char name[TMBI_JOB_NAME_BYTES]);
 /* Take the first back end that the environment calls for. */
 int tmbi_bootstrap_open(struct tmbi_bootstrap *b, const struct tmbi_core_config *config);
 
+/* Take callbacks, which are copied, whatever the environment calls for. */
+struct tmbi_adapter_callbacks;
+int tmbi_bootstrap_open_callbacks(struct tmbi_bootstrap *b,
+                                  const struct tmbi_adapter_callbacks *callbacks);
+
 #endif

@@ -12,11 +12,9 @@
 #include <unistd.h>
 
 #include "../../providers/ivshmem/server/server.h"
-#include "../clock.h"
 #include "cli.h"
 
-#define READY_NS INT64_C(30000000000)
-#define STOP_NS  INT64_C(2000000000)
+#define STOP_NS INT64_C(2000000000)
 
 static int directory_make(struct tmbi_embedded *server)
 {
@@ -67,25 +65,6 @@ static void serve(const struct tmbi_embedded *server,
     _exit(rc ? 1 : 0);
 }
 
-/* A byte comes when the server listens; the end of the pipe if it has failed. */
-static int await_ready(int fd)
-{
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    int64_t deadline = tmbi_deadline(READY_NS), left;
-    char byte;
-
-    for (;;) {
-        left = deadline - tmbi_clock_ns();
-        int rc = poll(&ready, 1, left > 0 ? (int)(left / 1000000) + 1 : 0);
-        if (rc > 0)
-            return read(fd, &byte, 1) == 1 ? 0 : -ECONNREFUSED;
-        if (rc == 0)
-            return -ETIMEDOUT;
-        if (errno != EINTR)
-            return -errno;
-    }
-}
-
 static int server_fork(struct tmbi_embedded *server,
                        const struct tmbi_process_origin *origin,
                        struct tmbi_server_options *options)
@@ -103,7 +82,7 @@ static int server_fork(struct tmbi_embedded *server,
     rc = server->pid < 0 ? -errno : 0;
     close(ready[1]);
     if (!rc)
-        rc = await_ready(ready[0]);
+        rc = tmbi_server_await(ready[0]);
     close(ready[0]);
     return rc;
 }

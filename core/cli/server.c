@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* `tombolo server`: its options. */
 #include <argp.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "../../providers/ivshmem/layout.h"
 #include "../../providers/ivshmem/server/server.h"
@@ -10,7 +13,7 @@
 #include "cli.h"
 #include "keeper.h"
 
-enum option_key { KEY_HUGEPAGES = 256, KEY_NUMA, KEY_CLIENTS };
+enum option_key { KEY_HUGEPAGES = 256, KEY_NUMA, KEY_CLIENTS, KEY_JOB };
 
 static const struct argp_option option_list[] = {
     {"socket", 's', "PATH", 0, "listen at this path (needed)", 0},
@@ -20,6 +23,9 @@ static const struct argp_option option_list[] = {
     {"numa", KEY_NUMA, "NODE", 0, "put the region on a NUMA node", 0},
     {"group", 'g', "NAME", 0, "let the members of a group connect, too", 0},
     {"max-clients", KEY_CLIENTS, "N", 0, "slots for processes and machines (1024)", 0},
+    {"for-job", KEY_JOB, "FD", 0,
+     "go to the background, and end with the last client once FD's other end is closed",
+     0},
     {0}};
 
 static int64_t parse_number(struct argp_state *state, const char *option,
@@ -74,6 +80,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         options->max_clients =
             (uint32_t)parse_number(state, "--max-clients", value, 1, TMBI_SLOTS_MAX);
         break;
+    case KEY_JOB:
+        options->job_fd = (int)parse_number(state, "--for-job", value, 3, INT32_MAX);
+        break;
     case ARGP_KEY_ARG:
         argp_error(state, "%s: there are only options", value);
         break;
@@ -95,6 +104,21 @@ static const struct argp argp = {
         "host and to virtual machines (QEMU's ivshmem-doorbell). Ends on SIGTERM.\v"
         "See tombolo-ivshmem(7)."};
 
+/* Nobody's child and in nobody's session: it is to outlive the rank that started it. */
+static int detach(void)
+{
+    pid_t pid = fork();
+
+    if (pid < 0) {
+        tmbi_cli_say("can't go to the background: %s", strerror(errno));
+        return -1;
+    }
+    if (pid > 0)
+        _exit(0);
+    setsid();
+    return 0;
+}
+
 int tmbi_cli_server(int argc, char **argv)
 {
     struct tmbi_server_options options = {.size = UINT64_C(256) << 20,
@@ -108,7 +132,9 @@ int tmbi_cli_server(int argc, char **argv)
     if (tmbi_env_load(&tmbi_core_env, &config))
         return TMBI_EXIT_USAGE;
     tmbi_log_set_level((enum tmbi_log_level)config.log);
-    options.keeper = tmbi_keeper_open();
+    if (options.job_fd && detach())
+        return 1;
+    options.keeper = options.job_fd ? NULL : tmbi_keeper_open();
     int rc = tmbi_server_run(&options);
     tmbi_keeper_close();
     return rc ? 1 : 0;

@@ -57,17 +57,27 @@ void tmbi_calls_close(struct tmbi_ivshmem *iv)
 
 /* ---- origin: call slots ---- */
 
-int tmbi_calls_prepare(struct tmbi_ivshmem *iv)
+/* The first slot's buffer, that there is one at all; called with the mutex held. */
+static int bounce_make(struct tmbi_ivshmem *iv)
 {
     struct tmbi_call *first = &iv->calls.calls[0];
-    void *bounce = NULL;
-    int status = 0;
+    void *bounce;
+    int status;
+
+    if (first->bounce)
+        return 0;
+    status = tmbi_ivshmem_alloc(iv, TMBI_CALL_BYTES, "a bounce buffer", &bounce);
+    if (!status)
+        first->bounce = bounce;
+    return status;
+}
+
+int tmbi_calls_prepare(struct tmbi_ivshmem *iv)
+{
+    int status;
 
     pthread_mutex_lock(&iv->calls.mutex);
-    if (!first->bounce)
-        status = tmbi_ivshmem_alloc(iv, TMBI_CALL_BYTES, "a bounce buffer", &bounce);
-    if (!status && bounce)
-        first->bounce = bounce;
+    status = bounce_make(iv);
     pthread_mutex_unlock(&iv->calls.mutex);
     return status;
 }
@@ -119,19 +129,19 @@ static int slot_take(struct tmbi_ivshmem *iv, int target, bool payload, int64_t 
                      uint32_t *index)
 {
     struct tmbi_calls *calls = &iv->calls;
-    int status = 0;
+    int status;
 
     pthread_mutex_lock(&calls->mutex);
-    while (!slot_find(iv, target, payload, index)) {
+    status = payload ? bounce_make(iv) : 0;
+    while (!status && !slot_find(iv, target, payload, index)) {
         int64_t now = tmbi_clock_ns();
         if (tmbi_ivshmem_peer_state(&iv->head, target) != TMB_PEER_ALIVE)
             status = -EHOSTDOWN;
         else if (now >= deadline)
             status = -ETIMEDOUT;
-        if (status)
-            break;
-        tmbi_cond_wait(&calls->released, &calls->mutex,
-                       deadline - now < LOOK_NS ? deadline : now + LOOK_NS);
+        else
+            tmbi_cond_wait(&calls->released, &calls->mutex,
+                           deadline - now < LOOK_NS ? deadline : now + LOOK_NS);
     }
     if (!status) {
         calls->calls[*index].use = TMBI_CALL_BUSY;

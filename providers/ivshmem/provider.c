@@ -30,6 +30,16 @@ static const struct tmbi_env_var env_vars[] = {
      .meaning = "Copy to and from windows on a peer's own memory by process_vm_writev: "
                 "where permitted, or else fail, or never (its agent copies).",
      .field = offsetof(struct tmbi_ivshmem_config, cma)},
+    {.name = "TMB_IVSHMEM_ADOPT",
+     .type = TMBI_ENV_CHOICE,
+     .fallback = "safe",
+     .choices = "safe|eager|inner|off",
+     .meaning =
+         "With TMB_WIN_ADOPT, which pages are replaced: those with other data at a "
+         "window's ends if nobody can notice; also if other threads' system calls might "
+         "fail that write to these at that moment (EFAULT); none of these; or none at "
+         "all.",
+     .field = offsetof(struct tmbi_ivshmem_config, adopt)},
     {.name = "TMB_IVSHMEM_HEARTBEAT",
      .type = TMBI_ENV_DURATION,
      .fallback = "10s",
@@ -45,6 +55,20 @@ static const struct tmbi_env_var env_vars[] = {
      .min = TMBI_REGION_MIN,
      .max = TMBI_REGION_MAX,
      .field = offsetof(struct tmbi_ivshmem_config, way.private_bytes)},
+    {.name = "TMB_IVSHMEM_HOST_SIZE",
+     .type = TMBI_ENV_SIZE,
+     .fallback = "256M",
+     .meaning = "Size of the region that ranks of one host make for themselves, where "
+                "neither a launcher nor TMB_SERVER gives them one; rounded up to a power "
+                "of two. Memory is used as it is touched.",
+     .min = TMBI_REGION_MIN,
+     .max = TMBI_REGION_MAX,
+     .field = offsetof(struct tmbi_ivshmem_config, host_bytes)},
+    {.name = "TMB_TOMBOLO",
+     .type = TMBI_ENV_STRING,
+     .fallback = TMBI_BINDIR "/tombolo",
+     .meaning = "The command that serves that region.",
+     .field = offsetof(struct tmbi_ivshmem_config, command)},
 };
 
 static const struct tmbi_env_table env = {
@@ -101,7 +125,13 @@ static void region_name(struct tmbi_ivshmem *iv)
              uuid[1], uuid[2], uuid[3]);
 }
 
-static int ivshmem_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
+int tmbi_ivshmem_config_load(struct tmbi_ivshmem_config *config)
+{
+    return tmbi_env_load(&env, config);
+}
+
+static int ivshmem_open(const struct tmbi_job *job, const char *place,
+                        struct tmbi_endpoint **ep)
 {
     struct tmbi_ivshmem *iv = calloc(1, sizeof *iv);
 
@@ -110,15 +140,17 @@ static int ivshmem_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
     iv->head.ops = &tmbi_provider_ivshmem;
     iv->head.job = job;
     iv->head.call_bytes = TMBI_CALL_BYTES;
-    int status = tmbi_env_load(&env, &iv->config);
+    int status = tmbi_ivshmem_config_load(&iv->config);
     iv->config.way.alone = job->size == 1;
+    if (place)
+        iv->config.way.server = place;
     if (!status)
         status = tmbi_ivshmem_identify(iv);
     if (!status)
         status = endpoint_open(iv);
     if (status) {
         free(iv);
-        return status;
+        return place ? -ENODEV : status; /* nobody asked for that place */
     }
     iv->head.deaths = &iv->region->header->deaths;
     region_name(iv);
@@ -127,6 +159,8 @@ static int ivshmem_open(const struct tmbi_job *job, struct tmbi_endpoint **ep)
         iv->head.caps &= ~TMBI_CAP_DOORBELL;
     if (iv->way->unreported) /* from other machines it comes by heartbeat only */
         iv->head.caps &= ~TMBI_CAP_DEATH;
+    tmbi_adoption_init(&iv->adoption, &iv->arena, iv->way,
+                       (enum tmbi_adopt_choice)iv->config.adopt);
     tmbi_ivshmem_cma_permit(iv);
     *ep = &iv->head;
     return 0;
@@ -142,6 +176,7 @@ static void ivshmem_close(struct tmbi_endpoint *ep, bool leaving)
         tmbi_way_leave(iv->way);
     tmbi_ivshmem_bells_close(iv);
     tmbi_calls_close(iv);
+    tmbi_adoption_fini(&iv->adoption);
     tmbi_arena_fini(&iv->arena);
     tmbi_way_close(iv->way);
     tmbi_watch_fini(&iv->watch);
@@ -154,6 +189,8 @@ const struct tmbi_provider tmbi_provider_ivshmem = {
     .caps = CAPS,
     .env = &env,
     .open = ivshmem_open,
+    .place_host = tmbi_ivshmem_place_host,
+    .place_make = tmbi_ivshmem_place_make,
     .close = ivshmem_close,
     .address = tmbi_ivshmem_address,
     .connect = tmbi_ivshmem_connect,
@@ -165,10 +202,13 @@ const struct tmbi_provider tmbi_provider_ivshmem = {
     .sleep = tmbi_ivshmem_sleep,
     .mem_alloc = tmbi_ivshmem_mem_alloc,
     .mem_create = tmbi_ivshmem_mem_create,
+    .mem_adopt = tmbi_ivshmem_mem_adopt,
     .mem_free = tmbi_ivshmem_mem_free,
     .mem_key = tmbi_ivshmem_mem_key,
     .mem_attach = tmbi_ivshmem_mem_attach,
     .mem_detach = tmbi_ivshmem_mem_detach,
+    .block_alloc = tmbi_ivshmem_block_alloc,
+    .block_free = tmbi_ivshmem_block_free,
     .put = tmbi_ivshmem_put,
     .get = tmbi_ivshmem_get,
     .flush = tmbi_ivshmem_flush,

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../../core/clock.h"
@@ -27,7 +28,7 @@ void tmbi_way_leave(struct tmbi_way *way)
 
 /* ---- choosing ---- */
 
-static uint64_t power_of_two(uint64_t bytes)
+uint64_t tmbi_way_region_bytes(uint64_t bytes)
 {
     uint64_t power = TMBI_REGION_MIN;
 
@@ -123,12 +124,25 @@ int tmbi_way_open(const struct tmbi_way_config *config, int64_t deadline,
     if (config->server)
         status = tmbi_host_open_way(config->server, deadline, way);
     else if (config->alone && !config->device)
-        status = tmbi_host_private_way(power_of_two(config->private_bytes), way);
+        status = tmbi_host_private_way(tmbi_way_region_bytes(config->private_bytes), way);
     else
         status = device_open(config, way);
     if (!status)
         tmbi_info("ivshmem: region of %llu KiB by way of %s (%s)",
                   (unsigned long long)(*way)->region.size >> 10, (*way)->ops->name,
                   (*way)->name);
+    return status;
+}
+
+int tmbi_way_map_file(const struct tmbi_way *way, int fd, uint64_t start, uint64_t offset,
+                      size_t bytes, void **at)
+{
+    *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
+               (off_t)(start + offset));
+    if (*at != MAP_FAILED)
+        return 0;
+    int status = -errno;
+    tmbi_error("%s: %zu bytes of the region can't be mapped once more: %s", way->name,
+               bytes, strerror(-status));
     return status;
 }

@@ -5,12 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../../core/clock.h"
@@ -146,28 +145,60 @@ static int connect_error(const char *path, int error)
     }
 }
 
+int tmbi_wire_address(const char *path, struct sockaddr_un *address, socklen_t *bytes)
+{
+    size_t length = strlen(path);
+
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (length >= sizeof address->sun_path)
+        return -ENAMETOOLONG;
+    memcpy(address->sun_path, path, length);
+    *bytes = sizeof *address;
+    if (tmbi_wire_abstract(path)) {
+        address->sun_path[0] = '\0';
+        *bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    }
+    return 0;
+}
+
+bool tmbi_wire_trusted(int fd, const char *path)
+{
+    struct ucred other = {.uid = (uid_t)-1};
+    socklen_t bytes = sizeof other;
+
+    if (!tmbi_wire_abstract(path))
+        return true;
+    return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &other, &bytes) &&
+           (other.uid == geteuid() || other.uid == 0);
+}
+
+/* A server that accepts nothing must not hang us: connect(2) minds this time-out. */
+static void patience_set(int fd, int64_t deadline)
+{
+    int64_t left = deadline - tmbi_clock_ns();
+    struct timeval patience = {left / 1000000000, left % 1000000000 / 1000 + 1};
+
+    if (deadline != TMBI_NEVER)
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+}
+
 int tmbi_wire_connect(struct tmbi_wire *wire, const char *path, int64_t deadline)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address;
+    socklen_t bytes;
 
-    if (strlen(path) >= sizeof address.sun_path)
+    if (tmbi_wire_address(path, &address, &bytes))
         return connect_error(path, ENAMETOOLONG);
-    memcpy(address.sun_path, path, strlen(path));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return connect_error(path, errno);
-    /* A server that accepts nothing must not hang us: connect(2) minds this time-out. */
-    if (deadline != TMBI_NEVER) {
-        int64_t left = deadline - tmbi_clock_ns();
-        struct timeval patience = {left / 1000000000, left % 1000000000 / 1000 + 1};
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    }
+    patience_set(fd, deadline);
     int failed;
     do
-        failed = connect(fd, (struct sockaddr *)&address, sizeof address);
+        failed = connect(fd, (struct sockaddr *)&address, bytes);
     while (failed && errno == EINTR);
-    if (failed) {
-        int status = connect_error(path, errno);
+    if (failed || !tmbi_wire_trusted(fd, path)) {
+        int status = connect_error(path, failed ? errno : EPERM);
         close(fd);
         return status;
     }

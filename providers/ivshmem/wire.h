@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 struct tmbi_wire {
     int fd;         /* the server's socket, or -1: none */
@@ -21,6 +23,19 @@ struct tmbi_wire_message {
     int64_t value;
     int fd; /* the receiver's to close, or -1 */
 };
+
+/*
+ * The address of a server's socket: a path, or @NAME in the abstract namespace, where
+ * nothing is left behind by whoever dies, and which has no permissions: both sides see to
+ * it that the other is the same user or root. -ENAMETOOLONG; not logged.
+ */
+int tmbi_wire_address(const char *path, struct sockaddr_un *address, socklen_t *bytes);
+static inline bool tmbi_wire_abstract(const char *path)
+{
+    return *path == '@';
+}
+/* Whether who is at the other end may be: always, where a file's permissions say so. */
+bool tmbi_wire_trusted(int fd, const char *path);
 
 /* Connect to a server's socket. As connect(2), or -ETIMEDOUT: it accepts nothing. Logged.
  */

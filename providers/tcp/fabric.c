@@ -67,6 +67,13 @@ static int nothing_suits(const struct tmbi_tcp *tcp, int rc)
     return -ENODEV;
 }
 
+static bool uses_sockets(const struct fi_info *info)
+{
+    const char *name = info->fabric_attr->prov_name;
+
+    return !strncmp(name, "tcp", 3) || !strcmp(name, "net") || !strcmp(name, "sockets");
+}
+
 /* -ENODEV: nothing suits. */
 static int info_find(struct tmbi_tcp *tcp, int port, struct fi_info **result)
 {
@@ -139,6 +146,7 @@ static int open_at(struct tmbi_tcp *tcp, int port)
 
     if (rc)
         return rc;
+    tcp->fabric.sockets = uses_sockets(tcp->fabric.info);
     rc = objects_open(&tcp->fabric);
     if (rc && rc != -FI_EADDRINUSE)
         tmbi_error("tcp: libfabric can't open an endpoint of its provider %s "

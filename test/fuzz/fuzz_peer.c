@@ -23,7 +23,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    FUZZ_CHECK(!ops->open(&job, &ep));
+    FUZZ_CHECK(!ops->open(&job, NULL, &ep));
     FUZZ_CHECK(!ops->mem_alloc(ep, 5000, 128, &mem));
     job.size = 2;
     return 0;

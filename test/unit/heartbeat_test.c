@@ -140,7 +140,7 @@ static int alone_open(void **state)
 
     memset(&alone, 0, sizeof alone);
     alone.job = (struct tmbi_job){.size = 1, .name = "heartbeat_test"};
-    if (tmbi_provider_ivshmem.open(&alone.job, &alone.ep))
+    if (tmbi_provider_ivshmem.open(&alone.job, NULL, &alone.ep))
         return -1;
     alone.iv = (struct tmbi_ivshmem *)alone.ep;
     *state = &alone;

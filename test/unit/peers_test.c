@@ -29,7 +29,7 @@ static int fixture_open(void **state)
     struct fixture *f = calloc(1, sizeof *f);
 
     f->job = (struct tmbi_job){.rank = 0, .size = 1, .name = "peers_test"};
-    if (ops->open(&f->job, &f->ep))
+    if (ops->open(&f->job, NULL, &f->ep))
         return -1;
     ops->address(f->ep, f->addresses[0]);
     f->job.size = RANKS;

@@ -30,8 +30,10 @@ enum option_key {
 static const struct argp_option option_list[] = {
     {"sizes", KEY_SIZES, "MIN:MAX", 0, "bytes of a transfer, doubling (4:1M)", 0},
     {"iters", KEY_ITERS, "N", 0, "calls per row (as many as take a moment)", 0},
-    {"target", KEY_TARGET, "alloc|create", 0,
-     "a window on the library's memory, or on the target's own, which computes meanwhile",
+    {"target", KEY_TARGET, "alloc|create|adopt|mem", 0,
+     "a window on the library's memory; or on the target's own, which computes "
+     "meanwhile, "
+     "as it is, adopted, or of tmb_mem_alloc",
      0},
     {"ranks", 'n', "N", 0, "ranks to start when run alone (2)", 0},
     {"provider", 'p', "LIST", 0, "what may move bytes, as TMB_PROVIDER", 0},
@@ -97,12 +99,12 @@ static void parse_sizes(struct argp_state *state, const char *text, struct perf 
 
 static void parse_target(struct argp_state *state, const char *text, struct perf *perf)
 {
-    if (!strcmp(text, "alloc"))
-        perf->target = PERF_ALLOC;
-    else if (!strcmp(text, "create"))
-        perf->target = PERF_CREATE;
-    else
-        argp_error(state, "--target %s: must be alloc or create", text);
+    for (int target = 0; target < PERF_TARGETS; target++)
+        if (!strcmp(text, perf_target_names[target])) {
+            perf->target = (enum perf_target)target;
+            return;
+        }
+    argp_error(state, "--target %s: must be alloc, create, adopt or mem", text);
 }
 
 static void check_test(struct argp_state *state, const char *wanted, const char *name)

@@ -17,7 +17,16 @@
 #include "../../include/tombolo.h"
 
 enum perf_format { PERF_TABLE, PERF_CSV, PERF_JSON };
-enum perf_target { PERF_ALLOC, PERF_CREATE };
+
+/* What memory the target's window is of; perf_target_names are in this order. */
+enum perf_target {
+    PERF_ALLOC,  /* tmb_win_alloc()'s */
+    PERF_CREATE, /* the target's own */
+    PERF_ADOPT,  /* the same, with TMB_WIN_ADOPT */
+    PERF_MEM,    /* tmb_mem_alloc()'s */
+    PERF_TARGETS
+};
+extern const char *const perf_target_names[PERF_TARGETS];
 
 struct perf {
     const char *test;
@@ -96,15 +105,15 @@ void perf_progress(const struct perf *perf, const char *what);
 struct perf_window {
     tmb_win *win;
     tmb_win *flags;
-    void *memory; /* of ours, for PERF_CREATE */
+    void *memory; /* of ours, but for PERF_ALLOC */
     int partner;
     _Atomic uint64_t *mine, *theirs; /* the flags: ours, and our partner's or NULL */
 };
 
 int perf_window_open(const struct perf *perf, uint64_t bytes, struct perf_window *window);
-void perf_window_close(struct perf_window *window);
+void perf_window_close(const struct perf *perf, struct perf_window *window);
 /* On rank 1: call nothing until rank 0 has ended, and compute meanwhile, or, if the
- * memory is the library's, nap. Elsewhere nothing. */
+ * memory is tmb_win_alloc()'s, nap. Elsewhere nothing. */
 void perf_target_stay(const struct perf *perf, struct perf_window *window);
 /* A word that rank 0 maps, rank 1's if it can, and nobody else uses. */
 _Atomic uint64_t *perf_spare(const struct perf_window *window);
@@ -129,6 +138,9 @@ int perf_limit_cacheline(const struct perf *perf, struct perf_row *row);
 int perf_limit_eventfd(const struct perf *perf, struct perf_row *row);
 /* One way, to a process that has slept for a while on another CPU. */
 int perf_limit_wake(const struct perf *perf, struct perf_row *row);
+
+/* Bare sockets and libfabric alone (limit_tcp.c): reports its rows. */
+int perf_limits_tcp(const struct perf *perf);
 
 /* ---- tests: all ranks call them ---- */
 

@@ -129,9 +129,8 @@ void perf_report_begin(const struct perf *perf)
     if (perf->format == PERF_TABLE)
         printf(
             "\n# %s, %s, target %s, %d ranks\n%-18s %8s %10s %9s %9s %9s %10s %14s %7s\n",
-            perf->test, perf->provider, perf->target == PERF_ALLOC ? "alloc" : "create",
-            perf->size, "", "size", "calls", "median", "99 %", "mean", "MB/s", "limit",
-            "reached");
+            perf->test, perf->provider, perf_target_names[perf->target], perf->size, "",
+            "size", "calls", "median", "99 %", "mean", "MB/s", "limit", "reached");
     fflush(stdout);
 }
 

@@ -154,7 +154,7 @@ static int sync_rows(struct perf *perf, const struct sync_row *rows, int count)
     for (int i = 0; perf->rank == 0 && rc == 0 && i < count; i++)
         rc = sync_row(perf, &sync, &rows[i]);
     perf_target_release(perf, &w);
-    perf_window_close(&w);
+    perf_window_close(perf, &w);
     return rc;
 }
 

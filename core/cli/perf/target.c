@@ -14,6 +14,8 @@
 #define MOMENT     1
 #define SPARE      8
 
+const char *const perf_target_names[PERF_TARGETS] = {"alloc", "create", "adopt", "mem"};
+
 /* How long an idle target sleeps at a time. */
 #define NAP_NS 200000
 
@@ -36,25 +38,43 @@ static int flags_open(const struct perf *perf, struct perf_window *window)
     return rc == -EOPNOTSUPP ? 0 : rc;
 }
 
+static int created_open(enum perf_target target, uint64_t bytes,
+                        struct perf_window *window)
+{
+    unsigned flags = target == PERF_ADOPT ? TMB_WIN_ADOPT : 0;
+    int rc = 0;
+
+    if (target == PERF_MEM)
+        rc = tmb_mem_alloc(bytes, &window->memory);
+    else
+        window->memory = malloc(bytes);
+    if (rc)
+        return rc;
+    if (window->memory)
+        memset(window->memory, 0, bytes);
+    return tmb_win_create(TMB_TEAM_WORLD, window->memory, bytes, flags, &window->win);
+}
+
 int perf_window_open(const struct perf *perf, uint64_t bytes, struct perf_window *window)
 {
     int rc;
 
     memset(window, 0, sizeof(*window));
-    if (perf->target == PERF_ALLOC) {
+    if (perf->target == PERF_ALLOC)
         rc = tmb_win_alloc(TMB_TEAM_WORLD, bytes, 0, &window->win);
-    } else {
-        window->memory = calloc(1, bytes);
-        rc = tmb_win_create(TMB_TEAM_WORLD, window->memory, bytes, 0, &window->win);
-    }
+    else
+        rc = created_open(perf->target, bytes, window);
     return rc ? rc : flags_open(perf, window);
 }
 
-void perf_window_close(struct perf_window *window)
+void perf_window_close(const struct perf *perf, struct perf_window *window)
 {
     tmb_win_free(window->flags);
     tmb_win_free(window->win);
-    free(window->memory);
+    if (perf->target == PERF_MEM)
+        tmb_mem_free(window->memory);
+    else
+        free(window->memory);
 }
 
 static void compute(void)
@@ -74,10 +94,10 @@ void perf_target_stay(const struct perf *perf, struct perf_window *window)
 {
     /* acquire: partner is perf_tell() */
     while (perf->rank == 1 && !atomic_load_explicit(window->mine, memory_order_acquire)) {
-        if (perf->target == PERF_CREATE)
-            compute();
-        else
+        if (perf->target == PERF_ALLOC)
             nap();
+        else
+            compute();
     }
 }
 

@@ -159,9 +159,9 @@ static int rows_of_size(struct perf *perf, uint64_t bytes, transfer_rows *rows)
     if (perf->rank == 0)
         rc = rows(perf, &t);
     perf_target_release(perf, &w);
-    perf_window_close(&scratch);
+    perf_window_close(perf, &scratch);
 close_window:
-    perf_window_close(&w);
+    perf_window_close(perf, &w);
 free_local:
     free(t.local);
     return rc;

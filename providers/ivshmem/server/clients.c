@@ -9,6 +9,7 @@
 
 #include "../../../core/clock.h"
 #include "../../../core/log.h"
+#include "../wire.h"
 #include "serving.h"
 
 #define PEER_IDS_MAX 65536u
@@ -221,10 +222,14 @@ void tmbi_clients_accept(struct tmbi_serving *serving)
     while ((socket = accept4(serving->listener, NULL, NULL,
                              SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
         serving->starved = false;
-        if (client_add(serving, socket, &client) == 0)
-            client_welcome(serving, client);
-        else
+        if (!tmbi_wire_trusted(socket, serving->options->socket)) {
+            client_refuse("it is another user's", serving->clients.count, -EACCES);
             close(socket);
+        } else if (client_add(serving, socket, &client) == 0) {
+            client_welcome(serving, client);
+        } else {
+            close(socket);
+        }
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         if (!serving->starved)

@@ -5,42 +5,42 @@
 #include <grp.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../../../core/log.h"
+#include "../wire.h"
 
 #define BACKLOG 1024
 
-static int address_make(const char *path, struct sockaddr_un *address)
+struct address {
+    struct sockaddr_un un;
+    socklen_t bytes;
+};
+
+static int address_make(const char *path, struct address *address)
 {
-    memset(address, 0, sizeof(*address));
-    address->sun_family = AF_UNIX;
-    if (strlen(path) >= sizeof(address->sun_path)) {
-        tmbi_error("server: socket %s: the path is longer than %zu characters", path,
-                   sizeof(address->sun_path) - 1);
-        return -ENAMETOOLONG;
-    }
-    strcpy(address->sun_path, path);
-    return 0;
+    if (tmbi_wire_address(path, &address->un, &address->bytes) == 0)
+        return 0;
+    tmbi_error("server: socket %s: the path is longer than %zu characters", path,
+               sizeof(address->un.sun_path) - 1);
+    return -ENAMETOOLONG;
 }
 
 /* Whether nobody listens behind the socket file any more. */
-static bool is_stale(const struct sockaddr_un *address)
+static bool is_stale(const struct address *address)
 {
     struct stat status;
     bool stale;
     int probe;
 
-    if (lstat(address->sun_path, &status) || !S_ISSOCK(status.st_mode))
+    if (lstat(address->un.sun_path, &status) || !S_ISSOCK(status.st_mode))
         return false;
     /* A live server's full backlog is EAGAIN. */
     probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe < 0)
         return false;
-    stale = connect(probe, (const struct sockaddr *)address, sizeof(*address)) &&
+    stale = connect(probe, (const struct sockaddr *)&address->un, address->bytes) &&
             errno == ECONNREFUSED;
     close(probe);
     return stale;
@@ -57,25 +57,34 @@ static int bind_error(const char *path, int error)
     return -error;
 }
 
-static int bind_fresh(int fd, const struct sockaddr_un *address)
+static int bind_once(int fd, const struct address *address)
+{
+    return bind(fd, (const struct sockaddr *)&address->un, address->bytes) ? errno : 0;
+}
+
+static int bind_fresh(int fd, const char *path, const struct address *address)
 {
     /* Nobody else may connect between bind and chmod. */
     mode_t mask = umask(0177);
-    int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+    int error = bind_once(fd, address);
 
-    if (rc && errno == EADDRINUSE && is_stale(address)) {
-        unlink(address->sun_path);
-        rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+    if (error == EADDRINUSE && is_stale(address)) {
+        unlink(path);
+        error = bind_once(fd, address);
     }
-    rc = rc ? bind_error(address->sun_path, errno) : 0;
     umask(mask);
-    return rc;
+    return error ? bind_error(path, error) : 0;
 }
 
 static int group_admit(const char *path, const char *name)
 {
     struct group *group = getgrnam(name);
 
+    if (tmbi_wire_abstract(path)) {
+        tmbi_error("server: --group %s: %s has no file whose group it could be", name,
+                   path);
+        return -EINVAL;
+    }
     if (!group) {
         tmbi_error("server: --group %s: no such group", name);
         return -EINVAL;
@@ -90,9 +99,15 @@ static int group_admit(const char *path, const char *name)
     return 0;
 }
 
+void tmbi_listen_remove(const char *path)
+{
+    if (!tmbi_wire_abstract(path))
+        unlink(path);
+}
+
 int tmbi_listen(const char *path, const char *group, int *result)
 {
-    struct sockaddr_un address;
+    struct address address;
     int rc = address_make(path, &address);
     int fd;
 
@@ -101,7 +116,7 @@ int tmbi_listen(const char *path, const char *group, int *result)
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return bind_error(path, errno);
-    rc = bind_fresh(fd, &address);
+    rc = bind_fresh(fd, path, &address);
     if (rc)
         goto close_fd;
     if (group)
@@ -114,7 +129,7 @@ int tmbi_listen(const char *path, const char *group, int *result)
     return 0;
 
 unlink_path:
-    unlink(path);
+    tmbi_listen_remove(path);
 close_fd:
     close(fd);
     return rc;

@@ -23,12 +23,21 @@ static bool signal_taken(const struct tmbi_serving *serving)
     return read(serving->signals, &signal, sizeof(signal)) == sizeof(signal);
 }
 
+/* Who started us for a job has nothing to say, but that it has gone. */
+static void hold_lost(struct tmbi_serving *serving)
+{
+    serving->held = false;
+    close(serving->options->job_fd);
+}
+
 static void event_take(struct tmbi_serving *serving, const struct epoll_event *event)
 {
     if (event->data.ptr == &serving->signals)
         serving->stopping = signal_taken(serving);
     else if (event->data.ptr == serving)
         tmbi_clients_accept(serving);
+    else if (event->data.ptr == &serving->held)
+        hold_lost(serving);
     else
         tmbi_clients_event(serving, event->data.ptr, event->events);
 }
@@ -45,6 +54,8 @@ static int serve(struct tmbi_serving *serving)
         if (count > 0)
             event_take(serving, &event);
         tmbi_clients_settle(serving);
+        if (serving->options->job_fd && !serving->held && serving->clients.count == 0)
+            serving->stopping = true;
     }
     return 0;
 }
@@ -78,6 +89,9 @@ static int events_open(struct tmbi_serving *serving, const sigset_t *stop)
                               : watch(serving, serving->signals, &serving->signals);
     if (rc == 0)
         rc = watch(serving, serving->listener, serving);
+    serving->held = serving->options->job_fd > 0;
+    if (rc == 0 && serving->held)
+        rc = watch(serving, serving->options->job_fd, &serving->held);
     if (rc == 0)
         return 0;
     if (serving->signals >= 0)
@@ -142,7 +156,7 @@ static int base_open(struct tmbi_serving *serving, struct tmbi_stored *stored)
 static void base_close(struct tmbi_serving *serving)
 {
     if (!serving->options->keeper)
-        unlink(serving->options->socket);
+        tmbi_listen_remove(serving->options->socket);
     close(serving->listener);
     tmbi_region_unmap(&serving->region);
     close(serving->memory);
@@ -150,14 +164,21 @@ static void base_close(struct tmbi_serving *serving)
 
 /* ---- running ---- */
 
+static void ready_tell(int fd)
+{
+    if (write(fd, "", 1) != 1)
+        tmbi_warn("server: nobody waits for it to be ready");
+}
+
 static void ready(const struct tmbi_server_options *options)
 {
     if (options->keeper)
         options->keeper->serving();
+    if (options->job_fd)
+        ready_tell(options->job_fd);
     if (options->ready_fd < 0)
         return;
-    if (write(options->ready_fd, "", 1) != 1)
-        tmbi_warn("server: nobody waits for it to be ready");
+    ready_tell(options->ready_fd);
     close(options->ready_fd);
 }
 

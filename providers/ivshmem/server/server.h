@@ -35,7 +35,13 @@ struct tmbi_server_options {
     const char *group; /* may connect, beside the owner; NULL: owner only */
     const struct tmbi_keeper *keeper; /* NULL: nobody */
     int ready_fd; /* if >= 0: a byte is written and it is closed, once listening */
+    /* For one job: a socket to who started the server, or 0. A byte is written once
+     * listening; when the other end is closed and no client is there the server ends. */
+    int job_fd;
 };
+
+/* For who started it: wait for that byte. -ECONNREFUSED: it has failed; -ETIMEDOUT. */
+TMBI_TOOL int tmbi_server_await(int fd);
 
 /* Serve until SIGTERM or SIGINT, then remove the socket. Returns 0, or a negative errno
  * logged with what to do. */

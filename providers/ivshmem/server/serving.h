@@ -18,6 +18,7 @@ struct tmbi_serving {
     bool starved;     /* said so; until the next client is accepted */
     bool retry;       /* some client is to be told more, a little later */
     int64_t retried;  /* when that was tried last */
+    bool held;        /* by who started us, for a job */
     bool stopping;
 };
 
