@@ -142,6 +142,17 @@ static bool is_first(const json_t *rows, size_t index,
     return true;
 }
 
+static double us_of(const json_t *row)
+{
+    return number_of(row, "p50_ns") / 1e3;
+}
+
+/* Not the row's own, whose three decimals may leave nothing for a logarithm. */
+static double mbps_of(const json_t *row)
+{
+    return number_of(row, "bytes") / us_of(row);
+}
+
 /* A block of data for each curve, named by its first row: size, us, MB/s. */
 static void write_data(FILE *script, const json_t *rows, size_t first)
 {
@@ -149,17 +160,16 @@ static void write_data(FILE *script, const json_t *rows, size_t first)
     size_t i;
 
     fprintf(script, "$curve%zu << EOD\n", first);
-    json_array_foreach(rows, i, row) if (same_curve(row, curve))
-        fprintf(script, "%.0f %.6f %.3f\n", number_of(row, "bytes"),
-                number_of(row, "p50_ns") / 1e3, number_of(row, "MBps"));
+    json_array_foreach(rows, i, row) if (same_curve(row, curve)) fprintf(
+        script, "%.0f %.6g %.6g\n", number_of(row, "bytes"), us_of(row), mbps_of(row));
     fprintf(script, "EOD\n");
 }
 
-/* What a panel shows, by the key of its rows and the column of its data. */
+/* What a panel shows of rows, and the column of its data. */
 struct quantity {
-    const char *label, *key;
+    const char *label;
+    double (*of)(const json_t *row);
     int column;
-    double unit;
 };
 
 /* The values of all of a test's curves, and some room. */
@@ -172,15 +182,12 @@ static void write_range(FILE *script, const json_t *rows, const json_t *test,
 
     json_array_foreach(rows, i, row)
     {
-        double value = number_of(row, shown->key) / shown->unit;
-
-        if (same_test(row, test) && value > 0) {
-            least = fmin(least, value);
-            most = fmax(most, value);
-        }
+        if (!same_test(row, test))
+            continue;
+        least = fmin(least, shown->of(row));
+        most = fmax(most, shown->of(row));
     }
-    if (most > 0)
-        fprintf(script, "set yrange [%g:%g]\n", least / 2, most * 2);
+    fprintf(script, "set yrange [%g:%g]\n", least / 2, most * 2);
 }
 
 /* The curves of a test. */
@@ -235,8 +242,8 @@ static void write_sizes(FILE *script, const json_t *rows)
 
 static void write_script(FILE *script, const struct perf_plot *plot, const json_t *rows)
 {
-    static const struct quantity time = {"median, us", "p50_ns", 2, 1e3},
-                                 rate = {"MB/s", "MBps", 3, 1};
+    static const struct quantity time = {"median, us", us_of, 2},
+                                 rate = {"MB/s", mbps_of, 3};
     bool pdf = !strcmp(plot->terminal, "pdfcairo"); /* its sizes are in inches */
     const json_t *row;
     int tests = 0;
