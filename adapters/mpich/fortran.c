@@ -33,6 +33,8 @@
 ROUTINE(init_f08_, (ERROR), Init(NULL, NULL))
 ROUTINE(init_thread_f08_, (IN(int, required), int *provided, ERROR),
         Init_thread(NULL, NULL, *required, provided))
+ROUTINE(alloc_mem_f08_, (IN(MPI_Aint, bytes), IN(MPI_Info, info), void **base, ERROR),
+        Alloc_mem(*bytes, *info, base))
 
 /* ---- windows ---- */
 
