@@ -44,6 +44,19 @@ TMBI_TOOL int tmbi_adapter_init(int thread_level,
  */
 TMBI_TOOL void tmbi_adapter_poll(void (*poll)(void));
 
+/* ---- teams ---- */
+
+/*
+ * Make a team of ranks of the job that no team of ours has in common: `ranks` by rank of
+ * the team, `rank` the caller's. Collective over these, who bring their bytes together by
+ * `exchange` as above. To be freed by tmb_team_free(), or left to tmb_finalize(). Errors
+ * as tmb_team_create(), or what `exchange` returns.
+ */
+TMBI_TOOL int tmbi_adapter_team(int size, int rank, const int *ranks,
+                                int (*exchange)(void *arg, const void *mine, size_t bytes,
+                                                void *all),
+                                void *arg, tmb_team **team);
+
 /* ---- windows ---- */
 
 /* A pointer of the adapter's with a window; NULL until it is set. */

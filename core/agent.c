@@ -22,6 +22,8 @@ static struct {
     pthread_t thread;
 } agent = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
+_Atomic int tmbi_threads;
+
 static bool agent_kicked(void *arg)
 {
     (void)arg;
@@ -57,6 +59,7 @@ static int thread_start(void)
         return -rc;
     }
     pthread_setname_np(agent.thread, "tmb-agent");
+    atomic_fetch_add_explicit(&tmbi_threads, 1, memory_order_relaxed);
     return 0;
 }
 
@@ -81,6 +84,7 @@ void tmbi_agent_stop(void)
         atomic_store_explicit(&agent.stop, true, memory_order_seq_cst);
         tmbi_wake_self(TMBI_LINE_AGENT);
         pthread_join(agent.thread, NULL);
+        atomic_fetch_sub_explicit(&tmbi_threads, 1, memory_order_relaxed);
         agent.running = false;
     }
     pthread_mutex_unlock(&agent.mutex);
@@ -169,4 +173,21 @@ int tmbi_request_execute(struct tmbi_request *request, const void *in, size_t in
         rc = request_bad(request, "no such kind");
     tmbi_window_unlock_table();
     return rc;
+}
+
+void *tmbi_request_place(const struct tmbi_request *request)
+{
+    struct tmb_win *win = tmbi_window_lock_table(request->window);
+
+    if (win && request->kind == TMBI_REQUEST_PUT &&
+        in_part(win->mem, request->offset, request->count))
+        return win->mem->base + request->offset;
+    request_bad(request, win ? "bytes out of the window's part" : "no such window");
+    tmbi_window_unlock_table();
+    return NULL;
+}
+
+void tmbi_request_placed(void)
+{
+    tmbi_window_unlock_table();
 }

@@ -59,6 +59,7 @@ int tmb_atomic(tmb_win *win, int rank, uint64_t offset, enum tmb_type type,
 {
     size_t size = tmbi_type_size(type);
     struct tmbi_peer *peer;
+    uint8_t *word;
     uint64_t old;
     int rc = tmbi_window_target(win, "tmb_atomic", rank, offset, size, &peer);
 
@@ -67,15 +68,16 @@ int tmb_atomic(tmb_win *win, int rank, uint64_t offset, enum tmb_type type,
     if (tmbi_unlikely(!tmbi_type_takes(type, op) || !tmbi_aligned(peer, offset, size) ||
                       !pointers_fit(op, operand, compare, result)))
         return atomic_bad("tmb_atomic", win, type, op, offset);
-    if (peer->base)
-        old = tmbi_word_atomic(peer->base + offset, type, op, bits_load(operand, size),
+    word = tmbi_peer_word(peer, offset);
+    if (word)
+        old = tmbi_word_atomic(word, type, op, bits_load(operand, size),
                                bits_load(compare, size));
     else
         rc = remote_atomic(peer, offset, type, op, bits_load(operand, size),
                            bits_load(compare, size), &old);
     if (rc == 0 && result)
         memcpy(result, &old, size);
-    if (peer->base && op != TMB_OP_FETCH)
+    if (word && op != TMB_OP_FETCH)
         tmbi_wake_slot_ring(peer->wake, peer->ep, peer->rank, TMBI_LINE_WAIT);
     return rc;
 }
@@ -122,6 +124,50 @@ static int remote_accumulate(struct tmbi_peer *peer, uint64_t offset, enum tmb_t
     return rc;
 }
 
+static void mapped_accumulate(struct tmbi_peer *peer, uint8_t *words, enum tmb_type type,
+                              enum tmb_atomic_op op, const void *src, size_t count,
+                              void *result)
+{
+    tmbi_words_accumulate(words, type, op, src, count, result);
+    if (op != TMB_OP_FETCH)
+        tmbi_wake_slot_ring(peer->wake, peer->ep, peer->rank, TMBI_LINE_WAIT);
+}
+
+/* How many of `count` elements from an offset on are mapped, or are not, as the first. */
+static size_t elements_alike(const struct tmbi_peer *peer, uint64_t offset, size_t size,
+                             size_t count)
+{
+    const struct tmbi_remote *remote = &peer->remote;
+    uint64_t end = offset >= remote->to     ? UINT64_MAX
+                   : offset >= remote->from ? remote->to
+                                            : remote->from;
+
+    return (end - offset) / size < count ? (size_t)((end - offset) / size) : count;
+}
+
+/* Where not all is mapped: in ascending order, each element by its own route. */
+static int accumulate_pieces(struct tmbi_peer *peer, uint64_t offset, enum tmb_type type,
+                             enum tmb_atomic_op op, const uint8_t *src, size_t count,
+                             uint8_t *result)
+{
+    size_t size = tmbi_type_size(type);
+    int rc = 0;
+
+    for (size_t done = 0, part; done < count && rc == 0; done += part) {
+        uint64_t at = offset + done * size;
+        uint8_t *words = tmbi_peer_word(peer, at);
+        const uint8_t *from = src ? src + done * size : NULL;
+        uint8_t *old = result ? result + done * size : NULL;
+
+        part = elements_alike(peer, at, size, count - done);
+        if (words)
+            mapped_accumulate(peer, words, type, op, from, part, old);
+        else
+            rc = remote_accumulate(peer, at, type, op, from, part, old);
+    }
+    return rc;
+}
+
 int tmb_accumulate(tmb_win *win, int rank, uint64_t offset, enum tmb_type type,
                    enum tmb_atomic_op op, const void *src, size_t count, void *result)
 {
@@ -140,9 +186,7 @@ int tmb_accumulate(tmb_win *win, int rank, uint64_t offset, enum tmb_type type,
     if (!pointers_fit(op, src, NULL, result))
         return atomic_bad("tmb_accumulate", win, type, op, offset);
     if (!peer->base)
-        return remote_accumulate(peer, offset, type, op, src, count, result);
-    tmbi_words_accumulate(peer->base + offset, type, op, src, count, result);
-    if (op != TMB_OP_FETCH)
-        tmbi_wake_slot_ring(peer->wake, peer->ep, peer->rank, TMBI_LINE_WAIT);
+        return accumulate_pieces(peer, offset, type, op, src, count, result);
+    mapped_accumulate(peer, peer->base + offset, type, op, src, count, result);
     return 0;
 }

@@ -25,6 +25,7 @@ struct flag_wait {
     struct tmb_team *team;
     _Atomic uint64_t *flag;
     uint64_t value;
+    int from; /* the rank that signals it */
 };
 
 static bool flag_reached(const struct flag_wait *wait)
@@ -37,12 +38,17 @@ static bool flag_ready(void *arg)
 {
     struct flag_wait *wait = arg;
 
-    return flag_reached(wait) || tmbi_team_mortality(wait->team) != TMBI_ALL_ALIVE;
+    return flag_reached(wait) || tmbi_team_mortality(wait->team) != TMBI_ALL_ALIVE ||
+           tmbi_rank_state(wait->from) != TMB_PEER_ALIVE;
 }
 
+/* Who has left and not signalled won't: it has seen a death that we have not, as where
+ * the network is cut between two others only. */
 static int flag_await(struct tmb_team *team, int round, uint64_t value, int64_t deadline)
 {
-    struct flag_wait wait = {team, &own_sync(team)->flags[round], value};
+    int from = (team->rank + team->size - (1 << round)) % team->size;
+    struct flag_wait wait = {team, &own_sync(team)->flags[round], value,
+                             team->ranks[from]};
     int rc = tmbi_wait_until(TMBI_LINE_WAIT, flag_ready, &wait, deadline);
 
     if (flag_reached(&wait))

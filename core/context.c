@@ -9,6 +9,7 @@
 
 #include "adapter.h"
 #include "agent.h"
+#include "block.h"
 #include "clock.h"
 #include "copy.h"
 #include "log.h"
@@ -17,6 +18,12 @@
 #include "wake.h"
 
 struct tmbi_context tmbi_context;
+
+_Static_assert(sizeof(((struct tmb_peer_info *)0)->hostname) ==
+                   sizeof(((struct tmbi_location *)0)->host),
+               "tmb_peer_info has a location's host whole");
+_Static_assert(sizeof(((struct tmb_peer_info *)0)->region) == TMBI_REGION_NAME,
+               "tmb_peer_info has a region's name whole");
 
 /* ---- configuration ---- */
 
@@ -115,6 +122,7 @@ int tmb_finalize(void)
         return -ENOTCONN;
     tmbi_agent_stop();
     tmbi_windows_release_all();
+    tmbi_blocks_release_all();
     tmbi_teams_release_all();
     tmbi_wake_stop();
     tmbi_endpoints_close(true);
@@ -215,6 +223,7 @@ int tmb_peer_state(int rank, int *state)
 int tmb_peer_info(int rank, struct tmb_peer_info *info, size_t bytes)
 {
     struct tmb_peer_info full = {0};
+    const struct tmbi_route *route;
     struct tmbi_endpoint *ep;
     int rc = answer("tmb_peer_info", info);
 
@@ -227,13 +236,16 @@ int tmb_peer_info(int rank, struct tmb_peer_info *info, size_t bytes)
                    sizeof(full));
         return -EINVAL;
     }
-    ep = tmbi_context.routes[rank].ep;
+    route = &tmbi_context.routes[rank];
+    ep = route->ep;
     full.state = ep->ops->peer_state(ep, rank);
     full.mapped = tmbi_context.world->sync->peers[rank].base != NULL;
     ep->ops->peer_host(ep, rank, &full.host, &full.pid);
     strncpy(full.provider,
             rank == tmbi_context.bootstrap.job.rank ? "self" : ep->ops->name,
             sizeof(full.provider) - 1);
+    memcpy(full.hostname, route->location.host, sizeof(full.hostname));
+    memcpy(full.region, route->location.region, sizeof(full.region));
     memcpy(info, &full, bytes);
     return 0;
 }

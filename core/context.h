@@ -14,9 +14,16 @@
 
 #define TMBI_ENDPOINTS_MAX 2
 
+/* Where a rank is, for people, as it says itself; NUL-terminated printable characters. */
+struct tmbi_location {
+    char host[32];                 /* its host's name */
+    char region[TMBI_REGION_NAME]; /* that it has; "": none */
+};
+
 /* How a rank is reached; constant after tmb_init, but for `known_dead`. */
 struct tmbi_route {
     struct tmbi_endpoint *ep;
+    struct tmbi_location location;
     const char *why;        /* there is none, as far as is known */
     atomic_bool known_dead; /* the application has asked, and so knows */
 };
@@ -30,6 +37,7 @@ struct tmbi_context {
     struct tmbi_bootstrap bootstrap;
     struct tmbi_endpoint *endpoints[TMBI_ENDPOINTS_MAX]; /* by preference */
     int endpoint_count;
+    char unusable[512];        /* why the other providers have no endpoint */
     struct tmbi_route *routes; /* by rank of the job */
     struct tmb_team *world;
     _Atomic uint32_t acknowledged; /* grows with each known_dead */

@@ -13,8 +13,9 @@ libtmbcore_la_SOURCES = \
 	core/bootstrap/bootstrap.h core/bootstrap/launch.h \
 	core/lockword.h core/lockword.c core/wake.h core/wake.c \
 	core/handle.h core/handle.c core/context.h core/context.c core/meet.h core/meet.c core/place.c \
-	core/world.c core/provider.c \
+	core/routes.h core/routes.c core/ranks.h core/ranks.c core/world.c core/provider.c \
 	core/team.h core/team.c core/collective.c core/window.h core/window.c core/window_table.c \
+	core/block.h core/block.c \
 	core/copy.h core/copy.c core/rma.c core/strided.c core/signal.c core/reduce.h core/reduce.c \
 	core/atomics.c core/locks.c core/lockcall.c core/host.c core/agent.h core/agent.c core/status.c \
 	core/adapter.h core/adapter.c core/call.c core/bootstrap/callbacks.c
@@ -27,8 +28,13 @@ libtmbcore_la_SOURCES += \
 	core/bootstrap/secret.h core/bootstrap/secret.c \
 	core/bootstrap/greeting.h core/bootstrap/greeting.c core/bootstrap/join.c \
 	core/bootstrap/door.h core/bootstrap/door.c core/bootstrap/rendezvous.c \
-	core/bootstrap/pmi_text.h core/bootstrap/pmi_text.c core/bootstrap/pmi.c core/bootstrap/pmix.c \
+	core/bootstrap/pmi_text.h core/bootstrap/pmi_text.c \
+	core/bootstrap/pmi_stream.h core/bootstrap/pmi_stream.c core/bootstrap/pmi.c core/bootstrap/pmix.c \
 	core/bootstrap/loop.h core/bootstrap/loop.c core/bootstrap/hub.h core/bootstrap/hub.c
+# An adapter's variables; its rest is a library of its own.
+if HAVE_MPICH
+libtmbcore_la_SOURCES += adapters/mpich/env.h adapters/mpich/env.c
+endif
 
 lib_LTLIBRARIES += libtombolo.la
 libtombolo_la_SOURCES =

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Opening providers, meeting the other ranks, and finding a route to each. */
 #include <errno.h>
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "meet.h"
+#include "routes.h"
 
 /* ---- providers ---- */
 
@@ -59,8 +60,6 @@ static int endpoint_open(const struct tmbi_provider *provider, const char *place
 
     if (rc == 0)
         tmbi_context.endpoints[tmbi_context.endpoint_count++] = *ep;
-    else if (rc == -ENODEV)
-        tmbi_info("provider %s can't be used here", provider->name);
     return rc == -ENODEV ? 0 : rc;
 }
 
@@ -140,8 +139,6 @@ static int hellos_check(const struct hello *hellos, int size)
 
 /* ---- routes ---- */
 
-static const char *const no_provider = "no provider in use there and here";
-
 /* The first endpoint that reaches a rank carries all traffic with it: a later one does
  * not even meet it. */
 static void routed_hide(struct hello *hellos)
@@ -166,39 +163,6 @@ static int routes_add(struct tmbi_endpoint *ep, struct hello *hellos, int64_t de
         tmbi_debug("route: rank %d by %s", i, ep->ops->name);
     }
     return rc;
-}
-
-static int routes_missing(void)
-{
-    int missing = 0;
-
-    for (int i = 0; i < tmbi_context.bootstrap.job.size; i++)
-        missing += !tmbi_context.routes[i].ep;
-    return missing;
-}
-
-static int routes_check(void)
-{
-    int missing = routes_missing(), first = 0;
-    char others[32] = "";
-
-    if (!missing)
-        return 0;
-    if (tmbi_context.endpoint_count == 0) {
-        tmbi_error("TMB_PROVIDER=%s: none of these can be used here (TMB_LOG=info says "
-                   "why); ranks are started with `tombolo run`",
-                   tmbi_context.config.provider);
-        return -ENODEV;
-    }
-    while (tmbi_context.routes[first].ep)
-        first++;
-    if (missing > 1)
-        snprintf(others, sizeof(others), " and %d others", missing - 1);
-    tmbi_error("tmb_init: TMB_PROVIDER=%s does not reach rank %d%s: %s",
-               tmbi_context.config.provider, first, others,
-               tmbi_context.routes[first].why ? tmbi_context.routes[first].why
-                                              : no_provider);
-    return -ENODEV;
 }
 
 int tmbi_meet_agree(int rc, int32_t *all, int64_t deadline)
@@ -273,7 +237,7 @@ static int round_run(const struct tmbi_provider *provider, bool wanted, int rc,
                      struct hello *hellos, int64_t deadline)
 {
     struct round round = {.provider = provider,
-                          .wanted = wanted && routes_missing(),
+                          .wanted = wanted && tmbi_routes_missing(),
                           .hellos = hellos,
                           .deadline = deadline};
 
@@ -282,7 +246,7 @@ static int round_run(const struct tmbi_provider *provider, bool wanted, int rc,
         rc = routes_add(round.ep, hellos, deadline);
     if (round.cut)
         return rc;
-    return tmbi_meet_agree(rc ? rc : routes_missing(), (int32_t *)hellos, deadline);
+    return tmbi_meet_agree(rc ? rc : tmbi_routes_missing(), (int32_t *)hellos, deadline);
 }
 
 /* Open and meet by one provider after the other, until nobody misses anybody. */
@@ -308,12 +272,13 @@ int tmbi_meet(int64_t deadline)
     struct hello *hellos = calloc(size + 1, sizeof(*hellos));
     int rc = -ENOMEM;
 
+    tmbi_context.unusable[0] = '\0';
     tmbi_context.routes = calloc(size, sizeof(*tmbi_context.routes));
     if (!hellos || !tmbi_context.routes)
         goto free_hellos;
     rc = routes_make(hellos, deadline);
     if (rc == 0) /* on all ranks */
-        rc = tmbi_world_meet(routes_check(), deadline);
+        rc = tmbi_world_meet(tmbi_routes_check(), deadline);
 
 free_hellos:
     free(hellos);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The providers that were built, and all tables of variables. */
+/* The providers that were built, and all tables of variables, adapters' included. */
 #include "config.h"
 
 #include "context.h"
@@ -32,13 +32,28 @@ size_t tmbi_provider_index(const struct tmbi_provider *provider)
     return index;
 }
 
+/* An adapter is a library of its own, and its variables are ours: any program may meet
+ * them. */
+#define X(name) extern const struct tmbi_env_table tmbi_##name##_env;
+TMBI_ADAPTER_LIST(X)
+#undef X
+
+#define X(name) &tmbi_##name##_env,
+static const struct tmbi_env_table *const others[] = {&tmbi_core_env,
+                                                      TMBI_ADAPTER_LIST(X)};
+#undef X
+
+enum { OTHERS = sizeof(others) / sizeof(others[0]) };
+
 const struct tmbi_env_table *const *tmbi_env_tables(size_t *count)
 {
-    static const struct tmbi_env_table *tables[PROVIDERS + 1];
+    static const struct tmbi_env_table *tables[OTHERS + PROVIDERS];
 
-    tables[0] = &tmbi_core_env;
+    *count = 0;
+    tables[(*count)++] = others[0];
     for (int i = 0; i < PROVIDERS; i++)
-        tables[i + 1] = providers[i]->env;
-    *count = PROVIDERS + 1;
+        tables[(*count)++] = providers[i]->env;
+    for (int i = 1; i < OTHERS; i++)
+        tables[(*count)++] = others[i];
     return tables;
 }

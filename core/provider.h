@@ -42,6 +42,8 @@ struct tmbi_env_table;
 
 /* Where ranks of one host meet, as the one that made it tells the others: a string. */
 #define TMBI_PLACE_BYTES 64
+/* What an endpoint calls the memory that it shares: a NUL-terminated short name. */
+#define TMBI_REGION_NAME 16
 
 /* Who we are; owned by core, valid from open() to close(). */
 struct tmbi_job {
@@ -60,6 +62,8 @@ struct tmbi_endpoint {
                                        waits read it with acquire) */
     size_t call_bytes;              /* the most payload of one call() */
     uint32_t caps;                  /* what it can do as it was opened: of ops->caps */
+    char region[TMBI_REGION_NAME];  /* equal on all who share that memory, and on nobody
+                                       else; "": none is shared. For information */
 };
 
 /* Memory of this process that peers can reach. Allocated and freed by the provider. */
@@ -77,6 +81,11 @@ struct tmbi_remote {
     struct tmbi_endpoint *ep;
     int rank;
     uint8_t *base; /* mapped here, or NULL: put(), get() and call() reach it */
+    /* Without base: bytes [from, to) are mapped at `inner` all the same; from is to where
+     * none are. A provider that does this completes put() remotely on return. Both are
+     * multiples of 64 in the owner's memory, or the part's ends. */
+    uint8_t *inner;
+    size_t from, to;
     void *control; /* mapped here, or NULL: call() reaches it */
     size_t bytes;  /* as the owner says; core checks both sizes */
     size_t control_bytes;
@@ -93,8 +102,8 @@ struct tmbi_provider {
 
     /*
      * Attach this process: where the environment says, or at a place that place_make()
-     * made. -ENODEV: this provider can't be used here (logged at info; core goes on with
-     * the next); any other error ends tmb_init.
+     * made. -ENODEV: this provider can't be used here (and has said why by
+     * tmbi_unusable(); core goes on with the next); any other error ends tmb_init.
      */
     int (*open)(const struct tmbi_job *job, const char *place, struct tmbi_endpoint **ep);
 
@@ -153,14 +162,26 @@ struct tmbi_provider {
      * by peers. mem_create: the caller's memory, which outlives it; also how core gives
      * what another endpoint allocated, then without control memory. Both with
      * `control_bytes` of control memory, in the region where there is one. -ENOMEM
-     * with the sizes logged.
+     * with the sizes logged. mem_adopt: as mem_create, and may replace the memory's pages
+     * in place by ones that peers map, until mem_free; never fails for not being able to.
+     * NULL: mem_create.
      */
     int (*mem_alloc)(struct tmbi_endpoint *ep, size_t bytes, size_t control_bytes,
                      struct tmbi_mem **mem);
     int (*mem_create)(struct tmbi_endpoint *ep, void *base, size_t bytes,
                       size_t control_bytes, struct tmbi_mem **mem);
+    int (*mem_adopt)(struct tmbi_endpoint *ep, void *base, size_t bytes,
+                     size_t control_bytes, struct tmbi_mem **mem);
     void (*mem_free)(struct tmbi_mem *mem);
     void (*mem_key)(const struct tmbi_mem *mem, uint8_t key[TMBI_KEY_BYTES]);
+
+    /*
+     * Memory without a window, 64-aligned, content undefined, bytes > 0: peers map what
+     * mem_create() is given of it. -ENOMEM with the sizes logged. NULL: there is none of
+     * that kind.
+     */
+    int (*block_alloc)(struct tmbi_endpoint *ep, size_t bytes, void **block);
+    void (*block_free)(struct tmbi_endpoint *ep, void *block);
 
     /* Reach a peer's memory (or, rank being our own, our own) by its key. -EPROTO: the
      * key is garbage. */
@@ -181,8 +202,9 @@ struct tmbi_provider {
     /*
      * Have the target's agent execute a request on its memory: `in_bytes` at `in` go
      * there, `out_bytes` come back to `out` (each at most ep->call_bytes, either may be
-     * 0), and request->result is filled in. Complete at the target on return. Returns
-     * the agent's own result, or -EHOSTDOWN, -ETIMEDOUT.
+     * 0), and request->result is filled in. It is executed after what this thread has
+     * put to that rank before, and complete at the target on return. Returns the agent's
+     * own result, or -EHOSTDOWN, -ETIMEDOUT.
      */
     int (*call)(const struct tmbi_remote *remote, struct tmbi_request *request,
                 const void *in, size_t in_bytes, void *out, size_t out_bytes);
@@ -197,10 +219,22 @@ struct tmbi_provider {
 
 /* ------------------------------------------------- what a provider calls up -- */
 
+/* By open(): why this provider can't be used here, in a line that begins with its name.
+ * Logged at info, or, if no other can be used, with the error. */
+void tmbi_unusable(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
+
 /* Wait: spin, then sleep on the own line until ready(arg), or `deadline` (of
  * tmbi_clock_ns(); INT64_MAX: never) with -ETIMEDOUT. ready() must not block. */
 typedef bool tmbi_ready(void *arg);
 int tmbi_wait_until(enum tmbi_line line, tmbi_ready *ready, void *arg, int64_t deadline);
+
+/* Its two halves, for who has to do something between them. The first returns whether
+ * ready() came true, the second as the whole. */
+bool tmbi_spin_until(enum tmbi_line line, tmbi_ready *ready, void *arg, int64_t deadline);
+int tmbi_sleep_until(enum tmbi_line line, tmbi_ready *ready, void *arg, int64_t deadline);
+
+/* How long waits spin (TMB_SPIN); 0 while this process has not joined. */
+int64_t tmbi_spin_ns(void);
 
 /* Wake a rank after a change that it may wait for: fences, rings only if it sleeps. */
 void tmbi_wake(struct tmbi_endpoint *ep, int rank, enum tmbi_line line);
@@ -212,6 +246,14 @@ void tmbi_wake_self(enum tmbi_line line);
 /* A peer that does not map our wake slot has rung: wakes the line, and those who wait for
  * just that. */
 void tmbi_rung(enum tmbi_line line);
+
+/* Have memory lie on the caller's NUMA node, if it is large enough to be worth it. */
+void tmbi_memory_place(void *base, size_t bytes);
+
+/* How many threads this library has in the process that write to nothing but its own
+ * memory and that of windows. Relaxed: those who count threads have started and joined
+ * them, or know of no others. */
+extern _Atomic int tmbi_threads;
 
 /* Equal for processes that can see each other's pids: one boot of one kernel, and one pid
  * namespace. Where that can't be found out, like nobody else. For peer_host(). */
@@ -226,6 +268,12 @@ uint64_t tmbi_host_network(void);
  * memory. Fills in request->result. Returns what call() shall return at the origin. */
 int tmbi_request_execute(struct tmbi_request *request, const void *in, size_t in_bytes,
                          void *out, size_t out_bytes);
+
+/* Where the bytes of a peer's put, a request of TMBI_REQUEST_PUT, are to go, for who
+ * receives them there; validated as above. The window stays until tmbi_request_placed().
+ * NULL: nowhere (logged), and nothing is to be called. */
+void *tmbi_request_place(const struct tmbi_request *request);
+void tmbi_request_placed(void);
 
 /* How long an operation may take that needs a peer's help (TMB_OP_TIMEOUT), as a
  * deadline from now. */

@@ -6,6 +6,63 @@
 #include "log.h"
 #include "window.h"
 
+/* What lies before, in and behind that which is mapped ends at these. */
+struct cuts {
+    uint64_t at[4];
+};
+
+static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+static struct cuts cuts_make(const struct tmbi_remote *remote, uint64_t offset,
+                             size_t bytes)
+{
+    uint64_t end = offset + bytes;
+
+    return (struct cuts){
+        {offset, clamp(remote->from, offset, end), clamp(remote->to, offset, end), end}};
+}
+
+/* In ascending order, each piece before the next, as one put. */
+int tmbi_peer_put_pieces(struct tmbi_peer *peer, uint64_t offset, const void *src,
+                         size_t bytes)
+{
+    const struct cuts cuts = cuts_make(&peer->remote, offset, bytes);
+    int rc = 0;
+
+    for (int i = 0; i < 3 && rc == 0; i++) {
+        uint64_t at = cuts.at[i];
+        size_t piece = cuts.at[i + 1] - at;
+        const uint8_t *from = (const uint8_t *)src + (at - offset);
+
+        if (piece && i == 1)
+            tmbi_copy(peer->remote.inner + (at - peer->remote.from), from, piece);
+        else if (piece)
+            rc = peer->ep->ops->put(&peer->remote, at, from, piece);
+    }
+    return rc;
+}
+
+int tmbi_peer_get_pieces(struct tmbi_peer *peer, uint64_t offset, void *dst, size_t bytes)
+{
+    const struct cuts cuts = cuts_make(&peer->remote, offset, bytes);
+    int rc = 0;
+
+    for (int i = 0; i < 3 && rc == 0; i++) {
+        uint64_t at = cuts.at[i];
+        size_t piece = cuts.at[i + 1] - at;
+        uint8_t *to = (uint8_t *)dst + (at - offset);
+
+        if (piece && i == 1)
+            tmbi_copy(to, peer->remote.inner + (at - peer->remote.from), piece);
+        else if (piece)
+            rc = peer->ep->ops->get(&peer->remote, at, to, piece);
+    }
+    return rc;
+}
+
 int tmb_put(tmb_win *win, int rank, uint64_t offset, const void *src, size_t bytes)
 {
     struct tmbi_peer *peer;

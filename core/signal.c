@@ -17,9 +17,8 @@ static int remote_signal(struct tmbi_peer *peer, uint64_t offset, enum tmb_signa
                                    .offset = offset,
                                    .count = 1,
                                    .operand = value};
-    int rc = peer->ep->ops->flush(&peer->remote);
 
-    return rc ? rc : peer->ep->ops->call(&peer->remote, &request, NULL, 0, NULL, 0);
+    return peer->ep->ops->call(&peer->remote, &request, NULL, 0, NULL, 0);
 }
 
 int tmbi_peer_signal(struct tmbi_peer *peer, uint64_t offset, enum tmb_signal_op op,
@@ -27,9 +26,9 @@ int tmbi_peer_signal(struct tmbi_peer *peer, uint64_t offset, enum tmb_signal_op
 {
     _Atomic uint64_t *word;
 
-    if (!peer->base)
+    word = (_Atomic uint64_t *)(void *)tmbi_peer_word(peer, offset);
+    if (!word)
         return remote_signal(peer, offset, op, value);
-    word = (_Atomic uint64_t *)(peer->base + offset);
     /* seq_cst: publishes the data to the load in word_matches(), and comes before the
      * look at the wake slot */
     if (op == TMB_SIGNAL_SET)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapter.h"
 #include "log.h"
 
 static struct tmbi_pool pool = TMBI_POOL(TMBI_TEAM_MAGIC, struct tmb_team);
@@ -118,16 +119,17 @@ void tmbi_team_release(struct tmb_team *team, bool keep_sync)
 void tmbi_teams_release_all(void)
 {
     while (teams.first) {
-        if (teams.first != tmbi_context.world)
+        if (teams.first != tmbi_context.world && !teams.first->adapters)
             tmbi_warn("tmb_finalize: team %p of %d ranks was not freed",
                       (void *)teams.first, teams.first->size);
         tmbi_team_release(teams.first, false);
     }
 }
 
-int tmbi_team_world(int size, int rank, struct tmb_win *sync,
-                    const struct tmbi_window_desc *descs, size_t stride,
-                    struct tmb_team **result)
+/* From the descriptors that all members have exchanged. */
+static int team_attach(int size, int rank, const int *ranks, struct tmb_win *sync,
+                       const struct tmbi_window_desc *descs, size_t stride,
+                       struct tmb_team **result)
 {
     struct tmb_team *team;
     int rc = team_new(size, rank, sync, &team);
@@ -135,7 +137,7 @@ int tmbi_team_world(int size, int rank, struct tmb_win *sync,
     if (rc)
         return rc;
     for (int i = 0; i < size; i++)
-        team->ranks[i] = i;
+        team->ranks[i] = ranks ? ranks[i] : i;
     rc = tmbi_window_attach(sync, rank, team->ranks, descs, stride);
     if (rc) {
         tmbi_team_release(team, true);
@@ -143,6 +145,13 @@ int tmbi_team_world(int size, int rank, struct tmb_win *sync,
     }
     *result = team;
     return 0;
+}
+
+int tmbi_team_world(int size, int rank, struct tmb_win *sync,
+                    const struct tmbi_window_desc *descs, size_t stride,
+                    struct tmb_team **result)
+{
+    return team_attach(size, rank, NULL, sync, descs, stride, result);
 }
 
 /* ---- making teams ---- */
@@ -194,24 +203,19 @@ static int votes_check(const struct vote *votes, int count)
 static int team_from_votes(const struct tmb_team *parent, const struct vote *votes,
                            int count, struct tmb_win *sync, struct tmb_team **result)
 {
-    struct tmb_team *team;
+    int *ranks = malloc((size_t)count * sizeof(*ranks));
     int me = 0;
     int rc;
 
+    if (!ranks)
+        return -ENOMEM;
     while (votes[me].parent_rank != parent->rank)
         me++;
-    rc = team_new(count, me, sync, &team);
-    if (rc)
-        return rc;
     for (int i = 0; i < count; i++)
-        team->ranks[i] = parent->ranks[votes[i].parent_rank];
-    rc = tmbi_window_attach(sync, me, team->ranks, &votes[0].sync, sizeof(*votes));
-    if (rc) {
-        tmbi_team_release(team, true);
-        return rc;
-    }
-    *result = team;
-    return 0;
+        ranks[i] = parent->ranks[votes[i].parent_rank];
+    rc = team_attach(count, me, ranks, sync, &votes[0].sync, sizeof(*votes), result);
+    free(ranks);
+    return rc;
 }
 
 static int votes_count(struct tmb_team *parent, struct vote *mine, struct tmb_win *sync,
@@ -258,6 +262,46 @@ static int split(struct tmb_team *parent, struct vote *mine, int rc, tmb_team **
     if (sync && vote_rc)
         tmbi_window_give_up(sync, vote_rc);
     return rc ? rc : vote_rc;
+}
+
+/* Every member fails if one does. */
+static int adapter_team_attach(int size, int rank, const int *ranks, struct tmb_win *sync,
+                               const struct tmbi_window_desc *descs,
+                               struct tmb_team **team)
+{
+    int rc;
+
+    for (int i = 0; i < size; i++)
+        if (descs[i].status)
+            return descs[i].status;
+    rc = team_attach(size, rank, ranks, sync, descs, sizeof(*descs), team);
+    if (rc == 0)
+        (*team)->adapters = true;
+    return rc;
+}
+
+int tmbi_adapter_team(int size, int rank, const int *ranks,
+                      int (*exchange)(void *arg, const void *mine, size_t bytes,
+                                      void *all),
+                      void *arg, tmb_team **team)
+{
+    struct tmbi_window_desc mine, *descs = calloc((size_t)size, sizeof(*descs));
+    struct tmb_win *sync = NULL;
+    int rc;
+
+    *team = TMB_TEAM_NONE;
+    memset(&mine, 0, sizeof(mine));
+    if (!descs)
+        return -ENOMEM;
+    tmbi_window_local(TMBI_WINDOW_ALLOC, NULL, sizeof(struct tmbi_sync), 0, size, &sync,
+                      &mine);
+    rc = exchange(arg, &mine, sizeof(mine), descs);
+    if (rc == 0)
+        rc = adapter_team_attach(size, rank, ranks, sync, descs, team);
+    if (rc && sync)
+        tmbi_window_give_up(sync, rc);
+    free(descs);
+    return rc;
 }
 
 static int list_check(const struct tmb_team *parent, int count, const int *ranks, int *me)

@@ -39,6 +39,7 @@ struct tmb_team {
     int *ranks; /* of the job, by rank of the team */
     struct tmb_win *sync;
     struct tmbi_collective collective;
+    bool adapters; /* an adapter's: it may be left open at the end */
     bool broken; /* a collective failed: its signals are no longer those of the others */
     uint64_t barriers; /* ended ones */
     uint64_t chunks;   /* published ones */

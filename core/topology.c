@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "provider.h"
 
 /* Written once, under `once`. Lives as long as the process. */
 static hwloc_topology_t topology;
@@ -188,6 +189,14 @@ int tmbi_topology_bind_memory(void *base, size_t bytes, int node)
                    strerror(-rc));
     hwloc_bitmap_free(nodes);
     return rc;
+}
+
+#define PLACE_BYTES (UINT64_C(2) << 20)
+
+void tmbi_memory_place(void *base, size_t bytes)
+{
+    if (bytes >= PLACE_BYTES)
+        tmbi_topology_bind_memory(base, bytes, -1);
 }
 
 static int count_objects(hwloc_obj_type_t type)

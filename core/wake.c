@@ -19,10 +19,10 @@ struct line {
     pthread_cond_t woken;  /* CLOCK_MONOTONIC */
     struct tmbi_wake_slot *slot;
     unsigned sleepers;
-    bool leader;     /* a thread sleeps on the doorbell */
-    uint64_t sleeps; /* that a leader has ended */
-    int64_t spin_ns;
-    _Atomic uint64_t rings; /* heard by tmbi_rung(); seq_cst, as any condition */
+    bool leader;             /* a thread sleeps on the doorbell */
+    uint64_t sleeps;         /* that a leader has ended */
+    _Atomic int64_t spin_ns; /* relaxed */
+    _Atomic uint64_t rings;  /* heard by tmbi_rung(); seq_cst, as any condition */
 };
 
 /* How long a wait sleeps between the calls of the poll function, at first and at last. */
@@ -47,7 +47,8 @@ void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns)
         tmbi_cond_init(&line->woken);
         line->slot = ep->ops->wake_slot(ep, rank, (enum tmbi_line)i);
         /* The agent shares its core with the application: it never spins. */
-        line->spin_ns = i == TMBI_LINE_WAIT ? spin_ns : 0;
+        atomic_store_explicit(&line->spin_ns, i == TMBI_LINE_WAIT ? spin_ns : 0,
+                              memory_order_relaxed);
     }
     wake.ep = ep;
     wake.rank = rank;
@@ -57,7 +58,8 @@ void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns)
 
 void tmbi_wake_set_spin(int64_t spin_ns)
 {
-    wake.lines[TMBI_LINE_WAIT].spin_ns = spin_ns;
+    atomic_store_explicit(&wake.lines[TMBI_LINE_WAIT].spin_ns, spin_ns,
+                          memory_order_relaxed);
 }
 
 void tmbi_wake_set_poll(void (*poll)(void))
@@ -116,16 +118,29 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Returns whether ready() came true. */
-static bool spin(const struct line *line, tmbi_ready *ready, void *arg, int64_t deadline)
+static int64_t line_spin_ns(const struct line *line)
 {
+    return atomic_load_explicit(&line->spin_ns, memory_order_relaxed);
+}
+
+int64_t tmbi_spin_ns(void)
+{
+    /* acquire: partner is the release in tmbi_wake_start() */
+    return atomic_load_explicit(&wake.on, memory_order_acquire)
+               ? line_spin_ns(&wake.lines[TMBI_LINE_WAIT])
+               : 0;
+}
+
+bool tmbi_spin_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
+{
+    const struct line *line = &wake.lines[which];
     int64_t end;
 
     if (ready(arg))
         return true;
-    if (line->spin_ns == 0)
+    if (line_spin_ns(line) == 0)
         return false;
-    end = earlier(tmbi_clock_ns() + line->spin_ns, deadline);
+    end = earlier(tmbi_clock_ns() + line_spin_ns(line), deadline);
     do {
         for (int i = 0; i < SPINS_PER_LOOK; i++) {
             if (ready(arg))
@@ -252,15 +267,18 @@ static int64_t time_left(int64_t deadline)
 
 int tmbi_wait_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
 {
+    return tmbi_spin_until(which, ready, arg, deadline)
+               ? 0
+               : tmbi_sleep_until(which, ready, arg, deadline);
+}
+
+int tmbi_sleep_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
+{
     struct line *line = &wake.lines[which];
-    struct polling polling;
-    uint64_t sleeps;
+    struct polling polling = polling_begin(which);
+    uint64_t sleeps = line_enter(line);
     int rc = 0;
 
-    if (spin(line, ready, arg, deadline))
-        return 0;
-    polling = polling_begin(which);
-    sleeps = line_enter(line);
     for (;;) {
         int64_t left;
 

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "agent.h"
+#include "block.h"
 #include "clock.h"
 #include "log.h"
 #include "stats.h"
 #include "team.h"
-#include "topology.h"
 
 static struct tmbi_pool pool = TMBI_POOL(TMBI_WINDOW_MAGIC, struct tmb_win);
 
@@ -53,24 +53,22 @@ int tmbi_null_bad(const char *call, uint64_t bytes)
 /* ---- the two halves ---- */
 
 static int memory_make(enum tmbi_window_kind kind, void *base, size_t bytes,
-                       size_t control_bytes, struct tmbi_mem **mem)
+                       unsigned flags, size_t control_bytes, struct tmbi_mem **mem)
 {
     struct tmbi_endpoint *ep = tmbi_context.endpoints[0];
 
-    if (kind == TMBI_WINDOW_CREATE)
-        return ep->ops->mem_create(ep, base, bytes, control_bytes, mem);
-    return ep->ops->mem_alloc(ep, bytes, control_bytes, mem);
+    if (kind == TMBI_WINDOW_ALLOC)
+        return ep->ops->mem_alloc(ep, bytes, control_bytes, mem);
+    if (flags & TMB_WIN_ADOPT && ep->ops->mem_adopt)
+        return ep->ops->mem_adopt(ep, base, bytes, control_bytes, mem);
+    return ep->ops->mem_create(ep, base, bytes, control_bytes, mem);
 }
-
-/* Parts from this size on are worth placing on a NUMA node. */
-#define PLACE_BYTES (UINT64_C(2) << 20)
 
 /* Zeroing is also the first touch, which places fresh pages on the caller's node; pages
  * that had another owner are moved there. */
 static void memory_prepare(const struct tmbi_mem *mem, unsigned flags)
 {
-    if (mem->bytes >= PLACE_BYTES)
-        tmbi_topology_bind_memory(mem->base, mem->bytes, -1);
+    tmbi_memory_place(mem->base, mem->bytes);
     if (!(flags & TMB_WIN_UNINIT))
         memset(mem->base, 0, mem->bytes);
 }
@@ -124,8 +122,7 @@ int tmbi_window_local(enum tmbi_window_kind kind, void *base, size_t bytes,
     win = tmbi_handle_new(&pool);
     if (!win)
         goto fail;
-    win->created = kind == TMBI_WINDOW_CREATE;
-    rc = memory_make(kind, base, bytes, tmbi_lock_bytes(size), &win->mem);
+    rc = memory_make(kind, base, bytes, flags, tmbi_lock_bytes(size), &win->mem);
     if (rc)
         goto free_handle;
     rc = memory_share(win);
@@ -136,6 +133,8 @@ int tmbi_window_local(enum tmbi_window_kind kind, void *base, size_t bytes,
         goto free_memory;
     if (kind == TMBI_WINDOW_ALLOC && bytes)
         memory_prepare(win->mem, flags);
+    if (kind == TMBI_WINDOW_CREATE)
+        win->block = tmbi_block_hold(base, bytes);
     pthread_mutex_init(&win->mutex, NULL);
     tmbi_cond_init(&win->released);
     describe(win, desc);
@@ -239,6 +238,7 @@ void tmbi_window_release(struct tmb_win *win)
     tmbi_window_table_remove(win);
     peers_detach(win);
     memory_free(win);
+    tmbi_block_release(win->block);
     pthread_cond_destroy(&win->released);
     pthread_mutex_destroy(&win->mutex);
     tmbi_handle_free(&pool, win);
@@ -347,7 +347,7 @@ int tmb_win_create(tmb_team *handle, void *base, size_t bytes, unsigned flags,
 
     if (rc)
         return rc;
-    rc = arguments_check("tmb_win_create", flags, 0, win);
+    rc = arguments_check("tmb_win_create", flags, TMB_WIN_ADOPT, win);
     if (rc == 0 && !base && bytes)
         rc = tmbi_null_bad("tmb_win_create", bytes);
     if (rc == 0)

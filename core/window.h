@@ -26,7 +26,7 @@ struct tmbi_hold {
 /* A member as this window reaches it. The first cache line is all that a mapped put
  * touches. */
 struct tmbi_peer {
-    uint8_t *base; /* mapped: the part's start; otherwise NULL */
+    uint8_t *base; /* all mapped: the part's start; otherwise NULL, see remote.inner */
     uint64_t bytes;
     struct tmbi_lock *lock;      /* mapped, or NULL */
     struct tmbi_wake_slot *wake; /* of its waits; mapped, or NULL */
@@ -46,8 +46,8 @@ struct tmb_win {
     uint64_t number;      /* names this window to our agent; 0: not registered */
     struct tmbi_mem *mem; /* of the first endpoint, which allocated it */
     struct tmbi_mem *shared[TMBI_ENDPOINTS_MAX]; /* the same memory, of the others */
-    bool created;                                /* on the caller's memory */
-    atomic_bool attached; /* peers are set; release, and the agent's acquire */
+    struct tmbi_block *block; /* of tmb_mem_alloc(), which it holds; or NULL */
+    atomic_bool attached;     /* peers are set; release, and the agent's acquire */
     bool abandoned; /* the application has no handle, but peers may reach its memory */
     void *_Atomic data; /* an adapter's; release, and the agent's acquire */
     int held;           /* locks that are held or being acquired */
@@ -189,6 +189,23 @@ static inline bool tmbi_aligned(const struct tmbi_peer *peer, uint64_t offset,
     return ((peer->misalign + offset) & (align - 1)) == 0;
 }
 
+/* Where a checked, naturally aligned word is mapped, or NULL: such a word lies on one
+ * side of where the mapping begins or ends. */
+static inline uint8_t *tmbi_peer_word(const struct tmbi_peer *peer, uint64_t offset)
+{
+    if (tmbi_likely(peer->base))
+        return peer->base + offset;
+    if (offset >= peer->remote.from && offset < peer->remote.to)
+        return peer->remote.inner + (offset - peer->remote.from);
+    return NULL;
+}
+
+/* Put and get where not all is mapped. */
+int tmbi_peer_put_pieces(struct tmbi_peer *peer, uint64_t offset, const void *src,
+                         size_t bytes) __attribute__((cold));
+int tmbi_peer_get_pieces(struct tmbi_peer *peer, uint64_t offset, void *dst, size_t bytes)
+    __attribute__((cold));
+
 /* Put and get of checked ranges, whatever the route. */
 static inline int tmbi_peer_put(struct tmbi_peer *peer, uint64_t offset, const void *src,
                                 size_t bytes)
@@ -197,7 +214,7 @@ static inline int tmbi_peer_put(struct tmbi_peer *peer, uint64_t offset, const v
         tmbi_copy(peer->base + offset, src, bytes);
         return 0;
     }
-    return bytes ? peer->ep->ops->put(&peer->remote, offset, src, bytes) : 0;
+    return tmbi_peer_put_pieces(peer, offset, src, bytes);
 }
 
 static inline int tmbi_peer_get(struct tmbi_peer *peer, uint64_t offset, void *dst,
@@ -207,7 +224,7 @@ static inline int tmbi_peer_get(struct tmbi_peer *peer, uint64_t offset, void *d
         tmbi_copy(dst, peer->base + offset, bytes);
         return 0;
     }
-    return bytes ? peer->ep->ops->get(&peer->remote, offset, dst, bytes) : 0;
+    return tmbi_peer_get_pieces(peer, offset, dst, bytes);
 }
 
 #endif

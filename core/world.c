@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The world: all ranks of the job, once each has a route to every other. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "meet.h"
+#include "routes.h"
 #include "team.h"
 #include "topology.h"
 #include "wake.h"
@@ -44,9 +48,41 @@ static int64_t spin_choose(void)
 struct world_part {
     int32_t status;
     uint32_t reserved;
+    struct tmbi_location location;
     struct tmbi_window_desc sync;
 };
-_Static_assert(sizeof(struct world_part) == 8 + 152, "world part layout");
+_Static_assert(sizeof(struct world_part) == 8 + 48 + 152, "world part layout");
+
+static void location_fill(struct tmbi_location *location)
+{
+    char name[HOST_NAME_MAX + 1] = "?";
+
+    gethostname(name, sizeof(name) - 1);
+    memset(location, 0, sizeof(*location));
+    memcpy(location->host, name, strnlen(name, sizeof(location->host) - 1));
+    location->host[strcspn(location->host, ".")] = '\0';
+    for (int i = 0; i < tmbi_context.endpoint_count && !location->region[0]; i++)
+        memcpy(location->region, tmbi_context.endpoints[i]->region,
+               sizeof(location->region));
+}
+
+/* What a peer calls itself goes to terminals and logs. */
+static void name_take(char *name, const char *told, size_t bytes)
+{
+    memset(name, 0, bytes);
+    for (size_t i = 0; i + 1 < bytes && told[i]; i++)
+        name[i] = told[i] > ' ' && told[i] <= '~' ? told[i] : '?';
+}
+
+static void locations_take(const struct world_part *parts)
+{
+    for (int i = 0; i < tmbi_context.bootstrap.job.size; i++) {
+        struct tmbi_location *location = &tmbi_context.routes[i].location;
+
+        name_take(location->host, parts[i].location.host, sizeof(location->host));
+        name_take(location->region, parts[i].location.region, sizeof(location->region));
+    }
+}
 
 static int world_make(const struct world_part *parts, struct tmb_win *sync)
 {
@@ -79,8 +115,13 @@ int tmbi_world_meet(int rc, int64_t deadline)
         rc = tmbi_window_local(TMBI_WINDOW_ALLOC, NULL, sizeof(struct tmbi_sync), 0, size,
                                &sync, &mine->sync);
     mine->status = rc;
+    location_fill(&mine->location);
     met = tmbi_meet_exchange(mine, sizeof(*mine), parts, deadline);
     rc = rc ? rc : met;
+    if (met == 0) {
+        locations_take(parts);
+        tmbi_routes_log();
+    }
     if (rc == 0)
         rc = world_make(parts, sync);
     if (met == 0) /* the parts are read: their memory serves for the answers */

@@ -63,9 +63,9 @@ marked() {
     done
 }
 
-# In the background until the script ends; 5 minutes at most.
+# In the background until the script ends; 15 minutes at most.
 serve() { # COMMAND...
-    env -u BAD_INPUT_MARK timeout 300 "$@" </dev/null >/dev/null 2>"$work/serve.err" &
+    env -u BAD_INPUT_MARK timeout 900 "$@" </dev/null >/dev/null 2>"$work/serve.err" &
     echo $! >>"$work/servers"
 }
 
@@ -345,6 +345,54 @@ wrong_tcp() {
     nothing_left
 }
 
+# libfabric without TCP: by itself the job has no provider; with a region it needs none.
+no_libfabric_tcp() {
+    local filter
+    for filter in ^tcp shm nonsense; do
+        try env TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo FI_PROVIDER="$filter" "$program" init
+        is code "$code" 0
+        is errno "$(cat "$work/out")" ENODEV
+        error "TMB_PROVIDER=tcp: no provider can be used here: tcp: libfabric" \
+            "FI_PROVIDER=$filter; unset that"
+        nothing_left
+    done
+    # shellcheck disable=SC2016 # the rank's shell expands it
+    FI_PROVIDER=^tcp try "$tombolo" run -n 2 -- env -u TMB_SERVER "$program" init
+    is errno "$(sort -u "$work/out")" ENODEV
+    is "lines said" "$(grep 'TMB_PROVIDER=auto: no provider can be used here: ivshmem: no' \
+        "$work/err" | grep -c '; tcp: libfabric .*FI_PROVIDER=^tcp; unset that$')" 2
+    is "all lines" "$(wc -l <"$work/err")" 2
+    FI_PROVIDER=^tcp try "$tombolo" run -n 2 -- "$program" init
+    is errno "$(sort -u "$work/out")" 0
+    is "lines said" "$(wc -l <"$work/err")" 0
+    nothing_left
+}
+
+# Of libfabric's others what can't do it: by its own account, or when it is opened.
+wrong_fabric() {
+    local fabric
+    for fabric in nonsense shm; do
+        try env TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo TMB_TCP_FABRIC="$fabric" \
+            "$program" init
+        is errno "$(cat "$work/out")" EINVAL
+        error "TMB_TCP_FABRIC=$fabric" "no such provider" fi_info
+    done
+    nothing_left
+}
+
+# Two ranks' ports, for three ranks: those that get none say so, and nobody waits.
+few_ports() {
+    local start=$SECONDS text="TMB_TCP_PORTS=47011-47014: none is free at 127.0.0.1; each"
+    TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo TMB_TCP_PORTS=47011-47014 \
+        try "$tombolo" run -n 3 "$program" init
+    is code "$code" 0
+    is errno "$(sort -u "$work/out")" EADDRINUSE
+    [ "$(grep -cF "error: $text rank takes two" "$work/err")" -ge 1 ]
+    is "other lines" "$(grep -cvF "$text" "$work/err")" 0
+    [ $((SECONDS - start)) -lt 30 ]
+    nothing_left
+}
+
 wrong_values() {
     local setting
     for setting in TMB_LOG=loud TMB_SPIN=2 TMB_OP_TIMEOUT=soon TMB_INIT_TIMEOUT=-1s \
@@ -490,6 +538,9 @@ check no-program no_program
 check no-provider no_provider
 if grep -qx '  tcp' < <("$tombolo" info); then
     check "wrong settings of tcp" wrong_tcp
+    check "no tcp in libfabric" no_libfabric_tcp
+    check "wrong providers of libfabric" wrong_fabric
+    check "few ports for tcp" few_ports
 else
     skip "wrong settings of tcp" "the provider is not built (libfabric)"
 fi

@@ -108,7 +108,7 @@ version() {
 
 help() {
     local command
-    for command in '' run info; do
+    for command in '' run info mpich; do
         # shellcheck disable=SC2086 # none, or one word
         tombolo $command --help
         code_is 0
@@ -573,8 +573,13 @@ info_lists_all() {
     grep -q 'NUMA node 0' "$work/out"
 }
 
+# The adapter is built where there is an MPICH.
+adapter=$(dirname "$tombolo")/.libs/libtombolo-mpich.so
+
 variables_in_source() {
-    grep -rhoE '\.name = "TMB_[A-Z_]+"' "$here"/../core "$here"/../providers --include='*.c' |
+    local parts=("$here"/../core "$here"/../providers)
+    [ ! -e "$adapter" ] || parts+=("$here"/../adapters)
+    grep -rhoE '\.name = "TMB_[A-Z_]+"' "${parts[@]}" --include='*.c' |
         grep -oE 'TMB_[A-Z_]+' | sort -u
 }
 
@@ -599,6 +604,265 @@ log = [v for v in info["variables"] if v["name"] == "TMB_LOG"]
 assert len(log) == 1 and log[0]["value"] == "debug" and log[0]["default"] == "warn"
 assert all(v["meaning"].endswith(".") for v in info["variables"])
 END
+}
+
+# ---- info --job ----
+
+# As ranks of a job; the code of the first that failed.
+job() { # SIZE NAME=VALUE... -- ARGUMENT...
+    local size=$1 settings=()
+    shift
+    while [ "$1" != -- ]; do
+        settings+=("$1")
+        shift
+    done
+    code=0
+    env "${settings[@]}" timeout -k 5 60 "$tombolo" run -n "$size" -- \
+        "${split[@]}" "$tombolo" info --job "${@:2}" \
+        >"$work/out" 2>"$work/err" </dev/null || code=$?
+}
+
+# What runs a rank's program otherwise than the launcher started it.
+split=()
+
+# The rows of the table, as RANK REGION ROUTE MAPPED STATE, where regions are R or -.
+rows_are() { # TEXT
+    local found
+    found=$(awk '$1 ~ /^[0-9]+$/ && $3 > 0 { print $1, $4 == "-" ? "-" : "R", $5, $6, $7 }' \
+        "$work/out")
+    [ "$found" = "$1" ] || { echo "rows:"; cat "$work/out" "$work/err"; false; }
+}
+
+routes_are() { # TEXT
+    local found
+    found=$(sed -n 's/^  from //p' "$work/out")
+    [ "$found" = "$1" ] || { echo "routes:"; cat "$work/out" "$work/err"; false; }
+}
+
+job_mapped() {
+    local regions
+    job 4 TMB_PROVIDER=ivshmem --
+    code_is 0
+    err_lines 0
+    grep -qx 'Job of 4 ranks on 1 host' "$work/out"
+    rows_are "0 R self yes alive
+1 R ivshmem yes alive
+2 R ivshmem yes alive
+3 R ivshmem yes alive"
+    routes_are "0-3 to 0-3: ivshmem, mapped"
+    regions=$(awk '$1 ~ /^[0-9]+$/ { print $4 }' "$work/out" | sort -u)
+    [[ $regions =~ ^[0-9a-f]{8}$ ]] || { echo "regions: $regions"; false; }
+    [ "$(awk '$1 ~ /^[0-9]+$/ { print $3 }' "$work/out" | sort -u | wc -l)" -eq 4 ]
+    [ "$(awk '$1 ~ /^[0-9]+$/ { print $2 }' "$work/out" | sort -u)" = \
+        "$(hostname | cut -d. -f1 | cut -c1-31)" ]
+}
+
+job_tcp() {
+    job 3 TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo --
+    code_is 0
+    rows_are "0 - self yes alive
+1 - tcp no alive
+2 - tcp no alive"
+    routes_are "0-2 to 0-2: tcp"
+}
+
+# Only ranks 0 and 1 share the region.
+job_mixed() {
+    split=("$here/mixed.sh")
+    job 5 MIXED=2 TMB_TCP_INTERFACE=lo --
+    code_is 0
+    rows_are "0 R self yes alive
+1 R ivshmem yes alive
+2 - tcp no alive
+3 - tcp no alive
+4 - tcp no alive"
+    routes_are "0-1 to 0-1: ivshmem, mapped
+0-1 to 2-4: tcp
+2-4 to 0-4: tcp"
+}
+
+# A rank that is alone in its way: nobody is like it, and it has no route to itself there.
+job_mixed_one() {
+    split=("$here/mixed.sh")
+    job 3 MIXED=2 TMB_TCP_INTERFACE=lo --
+    routes_are "0-1 to 0-1: ivshmem, mapped
+0-1 to 2: tcp
+2 to 0-1: tcp"
+}
+
+# Rank 2 has a pid namespace of its own, and so is on another host of the same name.
+job_hosts() {
+    cat >"$work/apart" <<'END'
+#!/bin/sh
+[ "$TMB_RANK" -lt 2 ] || exec unshare -p -f "$@"
+exec "$@"
+END
+    chmod +x "$work/apart"
+    split=("$work/apart")
+    job 3 --
+    code_is 0
+    grep -qx 'Job of 3 ranks on 2 hosts' "$work/out"
+    [ "$(awk '$1 ~ /^[0-9]+$/ { sub(".*/", "", $2); print $1, $2 }' "$work/out")" = "0 1
+1 1
+2 2" ]
+}
+
+job_json() {
+    split=("$here/mixed.sh")
+    job 3 MIXED=2 TMB_TCP_INTERFACE=lo -- --json
+    code_is 0
+    python3 - "$work/out" <<'END'
+import json, sys
+job = json.load(open(sys.argv[1]))
+ranks, routes = job["ranks"], job["routes"]
+assert job["size"] == 3 and [r["rank"] for r in ranks] == [0, 1, 2], ranks
+assert [r["route"] for r in ranks] == ["self", "ivshmem", "tcp"], ranks
+assert [r["mapped"] for r in ranks] == [True, True, False], ranks
+assert ranks[0]["region"] == ranks[1]["region"] and ranks[2]["region"] is None, ranks
+assert len({r["host_id"] for r in ranks}) == 1 and len({r["pid"] for r in ranks}) == 3
+assert all(r["host"] and r["state"] == "alive" for r in ranks), ranks
+told = {(a, b): (group["provider"], group["mapped"])
+        for group in routes for a in group["from"] for b in group["to"] if a != b}
+memory, tcp = ("ivshmem", True), ("tcp", False)
+assert told == {(0, 1): memory, (1, 0): memory, (0, 2): tcp, (2, 0): tcp,
+                (1, 2): tcp, (2, 1): tcp}, told
+END
+}
+
+job_alone() {
+    tombolo info --job
+    code_is 0
+    err_lines 0
+    rows_are "0 R self yes alive"
+    grep -qx 'Job of 1 rank on 1 host' "$work/out"
+    grep -qF "tombolo run -n 4 -- tombolo info --job" "$work/out"
+    usage_error "no argument is expected" info --job 4
+}
+
+# Ranks 2 and 3 have another region.
+other_region() {
+    cat >"$work/split" <<END
+#!/bin/sh
+[ \$TMB_RANK -lt 2 ] || export TMB_SERVER=$work/other
+exec "\$@"
+END
+    chmod +x "$work/split"
+    timeout 300 "$tombolo" server --socket "$work/other" --size 4M 2>"$work/server" &
+    server=$!
+    await test -S "$work/other"
+    split=("$work/split")
+}
+
+server_stop() {
+    kill "$server"
+    wait "$server"
+}
+
+job_regions() {
+    other_region
+    job 4 TMB_TCP_INTERFACE=lo --
+    server_stop
+    code_is 0
+    rows_are "0 R self yes alive
+1 R ivshmem yes alive
+2 R tcp no alive
+3 R tcp no alive"
+    routes_are "0-1 to 0-1: ivshmem, mapped
+0-1 to 2-3: tcp
+2-3 to 0-1: tcp
+2-3 to 2-3: ivshmem, mapped"
+    [ "$(awk '$1 ~ /^[0-9]+$/ { print $4 }' "$work/out" | sort -u | wc -l)" -eq 2 ]
+}
+
+# Nobody joins, and each rank that misses others names all of them.
+job_unreached() {
+    local reason='no region in common with us; "auto" tries all providers'
+    other_region
+    job 4 TMB_PROVIDER=ivshmem --
+    server_stop
+    code_is 1
+    [ ! -s "$work/out" ]
+    for rank in 0 1; do
+        err_has "[$rank] error: tmb_init: TMB_PROVIDER=ivshmem does not reach rank 2-3: \
+it has $reason"
+    done
+    for rank in 2 3; do
+        err_has "[$rank] error: tmb_init: TMB_PROVIDER=ivshmem does not reach rank 0-1: \
+it has $reason"
+    done
+    [ "$(grep -c 'error:' "$work/err")" -eq 4 ]
+}
+
+# Rank 0 has the table, and the first rank without a region, which is reached otherwise,
+# sums up its own.
+log_routes() {
+    local found
+    split=("$here/mixed.sh")
+    job 5 TMB_LOG=info MIXED=2 TMB_TCP_INTERFACE=lo --
+    code_is 0
+    found=$(sed -nE 's/, host [^ ,]+, region [0-9a-f]{8}:/, host H, region R:/
+        s/, host [^ ,]+, region -:/, host H, no region:/
+        s/^tombolo: (\[[0-9]\] info: routes?:)/\1/p' "$work/err" | sort)
+    [ "$found" = "[0] info: route: rank 0, host H, region R: self
+[0] info: route: rank 1, host H, region R: ivshmem
+[0] info: route: rank 2-4, host H, no region: tcp
+[2] info: routes: tcp to rank 0-1, 3-4" ] || { cat "$work/err"; false; }
+}
+
+# The log tells of ranks that are not reached as well.
+log_unreached() {
+    other_region
+    job 4 TMB_LOG=info TMB_PROVIDER=ivshmem --
+    server_stop
+    code_is 1
+    grep -qE '\[0\] info: route: rank 2-3, host [^ ]+, region [0-9a-f]{8}: none, it has no' \
+        "$work/err"
+    err_has "[2] info: routes: none to rank 0-1; ivshmem to rank 3"
+}
+
+# ---- mpich ----
+
+mpich_usage() {
+    usage_error "a command is missing" mpich
+    usage_error "a command is missing" mpich --report
+    usage_error "contradict" mpich --off --required -- true
+    usage_error "unrecognized option" mpich --offf -- true
+    tombolo mpich -- /nonexistent/program
+    code_is 127
+    err_has "can't execute /nonexistent/program: No such file or directory"
+    tombolo mpich -- /etc/passwd
+    code_is 126
+    tombolo mpich --library="$work/none.so" -- true
+    code_is 1
+    err_has "--library $work/none.so: No such file or directory"
+    err_lines 1
+}
+
+# What the environment becomes; a library that is none is ignored by the loader.
+# shellcheck disable=SC2016 # the ranks' shells expand it
+mpich_environment() {
+    mkdir "$work/lib" "$work/a lib"
+    : >"$work/lib/other.so"
+    : >"$work/a lib/other.so"
+    LD_PRELOAD='' TMB_MPICH='' tombolo mpich --library="$work/lib/other.so" --report="$work/r" \
+        -- sh -c 'echo "$LD_PRELOAD,$TMB_MPICH,$TMB_MPICH_REPORT"'
+    code_is 0
+    out_is "$work/lib/other.so,,$work/r"
+    LD_PRELOAD=libm.so.6 tombolo mpich --library="$work/lib/other.so" --off --report \
+        -- sh -c 'echo "$LD_PRELOAD,$TMB_MPICH,$TMB_MPICH_REPORT"; [ -x "$TMB_TOMBOLO" ] && exit 3'
+    code_is 3
+    out_is "$work/lib/other.so:libm.so.6,off,1"
+    tombolo mpich --library="$work/a lib/other.so" -- true
+    code_is 1
+    err_has "a path with a colon or a blank"
+}
+
+# shellcheck disable=SC2016
+mpich_library() {
+    tombolo mpich -- sh -c 'echo "$LD_PRELOAD"'
+    code_is 0
+    out_is "$(realpath "$adapter")"
+    [ ! -s "$work/err" ]
 }
 
 check no-command no_command
@@ -645,5 +909,31 @@ check many-ranks many_ranks
 check info-lists-all info_lists_all
 check info-values info_values
 check info-json info_json
+check mpich-usage mpich_usage
+check mpich-environment mpich_environment
+if [ -e "$adapter" ]; then
+    check mpich-library mpich_library
+else
+    skip mpich-library "built without the MPICH adapter (libmpich-dev)"
+fi
+check info-job-mapped job_mapped
+check info-job-alone job_alone
+if unshare -p -f true 2>/dev/null; then
+    check info-job-hosts job_hosts
+else
+    skip info-job-hosts "no pid namespace can be made here (root can)"
+fi
+check info-job-unreached job_unreached
+check log-unreached log_unreached
+if grep -qx '  tcp' < <("$tombolo" info); then
+    check info-job-tcp job_tcp
+    check info-job-mixed job_mixed
+    check info-job-mixed-one job_mixed_one
+    check info-job-regions job_regions
+    check info-job-json job_json
+    check log-routes log_routes
+else
+    skip "routes over tcp" "the provider is not built (libfabric)"
+fi
 [ ! -e "$work/times" ] || echo "note: $(cat "$work/times")"
 finish

@@ -14,24 +14,11 @@ truncate -s 256M "$region"
 board=$(mktemp) # where ranks meet that join as an adapter's
 trap 'rm -f "$log" "$region" "$board"' EXIT
 
-# Run it; each of its cases counts here, named with its configuration.
 suite() { # CONFIGURATION RANKS ENVIRONMENT...
-    local configuration=$1 ranks=$2 word name status=0
-    shift 2
-    env "$@" timeout 600 "$tombolo" run -n "$ranks" "${options[@]}" -- \
+    local status=0
+    env SUITE_ADOPTS=all "${@:3}" timeout 600 "$tombolo" run -n "$2" "${options[@]}" -- \
         "${program[@]}" "${cases[@]}" >"$log" 2>&1 || status=$?
-    while read -r word name; do
-        case $word in
-        ok) pass "$configuration $name" ;;
-        not) fail "$configuration ${name#ok }" ;;
-        skip) skip "$configuration ${name%%:*}" "${name#*: }" ;;
-        esac
-    done < <(grep -E '^((not )?ok|skip) ' "$log" || true)
-    # A suite that crashed or hung has no last line, or says less than it counted.
-    if [ "$status" -ne 0 ] || ! grep -qE '^[1-9][0-9]* passed, 0 failed, ' "$log"; then
-        fail "$configuration ends well" "exit code $status"
-        grep -vE '^ok ' "$log" | tail -n 60 | sed 's/^/    /'
-    fi
+    suite_cases "$1" "$log" "$status"
 }
 
 # What makes no system call and no allocation.
@@ -95,6 +82,11 @@ gcc)
     suite "2 ranks, by plain memory" 2 "$plain"
     suite "4 ranks, by plain memory" 4 "$plain" TMB_IVSHMEM_CMA=off
     suite "3 ranks, by plain memory, no spinning" 3 "$plain" TMB_SPIN=0
+    suite "2 ranks, whole pages adopted" 2 TMB_IVSHMEM_ADOPT=inner SUITE_ADOPTS=inner
+    suite "4 ranks, whole pages adopted, by the agent" 4 TMB_IVSHMEM_ADOPT=inner \
+        SUITE_ADOPTS=inner TMB_IVSHMEM_CMA=off
+    suite "3 ranks, eagerly adopted" 3 TMB_IVSHMEM_ADOPT=eager
+    suite "2 ranks, nothing adopted" 2 TMB_IVSHMEM_ADOPT=off SUITE_ADOPTS=
     quiet
     by_adapter 1
     by_adapter 4

@@ -241,6 +241,9 @@ open_is_warned_of() {
 
 start_server 64M
 check "ten jobs of 60 % each, some killed" ten_jobs
+export FAULT_ADOPT=1
+check "ten jobs of 60 %, adopted, some killed" ten_jobs
+unset FAULT_ADOPT
 check "jobs side by side" side_by_side
 check "suites at once" suites_at_once
 check "the launcher killed" launcher_killed

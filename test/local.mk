@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 include test/conformance/local.mk
 include test/fault/local.mk
+include test/net/local.mk
 include test/vm/local.mk
+include test/mpich/local.mk
 noinst_PROGRAMS += bad_input bad_calls
 bad_input_SOURCES = test/bad_input.c
 bad_input_LDADD = libtombolo.la
@@ -96,6 +98,14 @@ test_unit_heartbeat_test_SOURCES = test/unit/heartbeat_test.c
 test_unit_heartbeat_test_CFLAGS = $(unit_cflags)
 test_unit_heartbeat_test_LDADD = $(unit_libs)
 
+unit_tests += test/unit/maps_test test/unit/replace_test
+test_unit_maps_test_SOURCES = test/unit/maps_test.c
+test_unit_maps_test_CFLAGS = $(unit_cflags)
+test_unit_maps_test_LDADD = $(unit_libs)
+test_unit_replace_test_SOURCES = test/unit/replace_test.c
+test_unit_replace_test_CFLAGS = $(unit_cflags)
+test_unit_replace_test_LDADD = $(unit_libs)
+
 unit_tests += test/unit/budget_test
 test_unit_budget_test_SOURCES = test/unit/budget_test.c
 test_unit_budget_test_CFLAGS = $(unit_cflags)
@@ -110,4 +120,16 @@ unit_tests += test/unit/server_test
 test_unit_server_test_SOURCES = test/unit/server_test.c
 test_unit_server_test_CFLAGS = $(unit_cflags)
 test_unit_server_test_LDADD = $(unit_libs)
+
+# MPI programs of one rank, without the adapter.
+if HAVE_MPICH
+unit_tests += test/unit/datatype_test test/unit/operator_test
+test_unit_datatype_test_SOURCES = test/unit/datatype_test.c test/unit/mpi_start.h \
+	test/unit/random_type.h test/unit/random_type.c
+test_unit_datatype_test_CFLAGS = $(unit_cflags) $(MPICH_CFLAGS)
+test_unit_datatype_test_LDADD = libtmbmpich.la $(MPICH_LIBS) $(CMOCKA_LIBS)
+test_unit_operator_test_SOURCES = test/unit/operator_test.c test/unit/mpi_start.h
+test_unit_operator_test_CFLAGS = $(unit_cflags) $(MPICH_CFLAGS)
+test_unit_operator_test_LDADD = libtmbmpich.la $(MPICH_LIBS) $(CMOCKA_LIBS)
+endif
 endif

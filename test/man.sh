@@ -56,7 +56,7 @@ runs() { # PROGRAM
 }
 
 check install stage
-for page in "$top"/core/man/*.[1-8] "$top"/providers/*/man/*.[1-8]; do
+for page in "$top"/core/man/*.[1-8] "$top"/{providers,adapters}/*/man/*.[1-8]; do
     check "lint ${page##*/}" lint "$page"
     check "format ${page##*/}" formats "$page"
 done

@@ -37,6 +37,23 @@ check() { # NAME COMMAND...
     fi
 }
 
+# Count the cases of a run of the conformance suite, named with their configuration. One
+# that crashed or hung has no last line, or says less than it counted.
+suite_cases() { # CONFIGURATION LOG EXIT-CODE
+    local word name
+    while read -r word name; do
+        case $word in
+        ok) pass "$1 $name" ;;
+        not) fail "$1 ${name#ok }" ;;
+        skip) skip "$1 ${name%%:*}" "${name#*: }" ;;
+        esac
+    done < <(grep -aE '^((not )?ok|skip) ' "$2" || true)
+    if [ "$3" -ne 0 ] || ! grep -aqE '^[1-9][0-9]* passed, 0 failed, ' "$2"; then
+        fail "$1 ends well" "exit code $3"
+        grep -avE '^ok ' "$2" | tail -n 60 | sed 's/^/    /'
+    fi
+}
+
 finish() {
     printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
     [ "$failed" -eq 0 ]

@@ -17,7 +17,11 @@ gcc-cli              gcc       300  cli.sh
 gcc-bad_input        gcc       300  bad_input.sh
 gcc-job              gcc       300  job.sh
 gcc-bootstrap        gcc       300  bootstrap.sh
+gcc-slurm            gcc       600  slurm.sh
 gcc-fault            gcc       600  fault.sh
+gcc-net              gcc       600  net/conformance.sh
+gcc-net-faults       gcc       600  net/faults.sh
+gcc-net-scale        gcc       600  net/scale.sh
 gcc-examples         gcc       300  examples.sh
 quickstart           -         600  quickstart.sh
 gcc-perf             gcc       600  perf.sh
@@ -28,8 +32,11 @@ gcc-install          gcc       900  install.sh
 gcc-vm               gcc      1800  vm/run.sh
 gcc-vm-across        gcc       900  vm/across.sh
 gcc-vm-faults        gcc       900  vm/faults.sh
+gcc-vm-net           gcc       600  vm/net.sh
 gcc-vm-bad_input     gcc       300  vm/bad_input.sh
 gcc-vm-bench         gcc       300  vm/bench_test.sh
+gcc-mpich            gcc       600  mpich.sh
+gcc-mpich-bench      gcc       300  mpich/bench.sh --quick
 gcc-kmod             gcc       300  kmod.sh
 model                -         900  model.sh
 clang-build          clang     600  build

@@ -4,6 +4,8 @@
 set -euo pipefail
 # shellcheck source=test/report.sh
 . "$(dirname "$0")/report.sh"
+LSAN_OPTIONS=suppressions=$(realpath "$(dirname "$0")")/lsan.supp:print_suppressions=0
+export LSAN_OPTIONS
 cd "$BUILD"
 
 arguments=()

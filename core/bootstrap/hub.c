@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../ranks.h"
 #include "launch.h"
 
 #define HEADER_BYTES sizeof(struct tmbi_launch_header)
@@ -125,39 +126,16 @@ static void answer_all(struct tmbi_hub *hub, struct answer *answer)
     hub->arrived = 0;
 }
 
-static bool is_gone(const struct member *member)
+static bool is_gone(const void *arg, int rank)
 {
+    const struct member *member = &((const struct tmbi_hub *)arg)->members[rank];
+
     return !member->waits && member->watch.fd < 0 && !member->elsewhere;
 }
 
-static bool is_late(const struct member *member)
+static bool is_late(const void *arg, int rank)
 {
-    return !member->waits;
-}
-
-/* Who is to blame, such as "3, 5-7"; returns the first of them, or -1. */
-static int blame_list(const struct tmbi_hub *hub, bool (*blamed)(const struct member *),
-                      char *text, size_t bytes)
-{
-    int first = -1, last;
-    size_t used = 0;
-
-    for (int i = 0; i < hub->size; i = last + 1) {
-        last = i;
-        if (!blamed(&hub->members[i]))
-            continue;
-        while (last + 1 < hub->size && blamed(&hub->members[last + 1]))
-            last++;
-        if (used + 32 > bytes) {
-            snprintf(text + used, bytes - used, " ...");
-            return first;
-        }
-        used += (size_t)snprintf(text + used, bytes - used, "%s%d", used ? ", " : "", i);
-        if (last > i)
-            used += (size_t)snprintf(text + used, bytes - used, "-%d", last);
-        first = first < 0 ? i : first;
-    }
-    return first;
+    return !((const struct tmbi_hub *)arg)->members[rank].waits;
 }
 
 static void exchange_fail_by(struct tmbi_hub *hub, int code, int first, const char *blame)
@@ -176,9 +154,9 @@ static void exchange_fail_by(struct tmbi_hub *hub, int code, int first, const ch
 
 static void exchange_fail(struct tmbi_hub *hub, int code)
 {
-    char blame[TMBI_LAUNCH_BLAME_MAX] = "";
-    int first =
-        blame_list(hub, code == -EHOSTDOWN ? is_gone : is_late, blame, sizeof blame);
+    char blame[TMBI_LAUNCH_BLAME_MAX];
+    int first = tmbi_ranks_list(hub->size, code == -EHOSTDOWN ? is_gone : is_late, hub,
+                                blame, sizeof blame);
 
     exchange_fail_by(hub, code, first, blame);
     if (hub->ours < hub->size)
@@ -197,7 +175,7 @@ static void exchange_settle(struct tmbi_hub *hub)
         answer_all(hub, hub->gathered);
     } else {
         for (int i = 0; i < hub->size; i++)
-            if (is_gone(&hub->members[i]))
+            if (is_gone(hub, i))
                 return exchange_fail(hub, -EHOSTDOWN);
     }
 }

@@ -8,8 +8,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,139 +18,44 @@
 #include "../log.h"
 #include "backends.h"
 #include "channel.h"
+#include "pmi_stream.h"
 #include "pmi_text.h"
 #include "stream.h"
 
-#define LINE_MAX_BYTES 4096u
-#define KEY_MAX        32u /* ours are shorter; every launcher allows 64 */
-#define VALUE_MAX      512u
-#define NAME_BYTES     32u /* of the job: a value that fits every launcher's limits */
-#define ABORT_NS       INT64_C(1000000000)
+#define KEY_MAX    32u /* ours are shorter; every launcher allows 64 */
+#define VALUE_MAX  512u
+#define NAME_BYTES 32u /* of the job: a value that fits every launcher's limits */
+#define ABORT_NS   INT64_C(1000000000)
 
 struct pmi {
-    int fd;
-    bool broken; /* an answer is outstanding, or was garbage */
+    struct tmbi_pmi_stream stream;
     unsigned round;
     size_t value_max; /* characters of a value */
-    size_t held;      /* bytes in `line` */
-    char line[LINE_MAX_BYTES];
-    char space[257]; /* the kvsname */
+    char space[257];  /* the kvsname */
 };
-
-/* ---- requests and answers ---- */
-
-static int pmi_gone(struct pmi *pmi, int rc)
-{
-    pmi->broken = true;
-    if (rc == -ETIMEDOUT)
-        tmbi_error(
-            "PMI_FD=%d: the launcher does not answer (TMB_INIT_TIMEOUT is how long "
-            "to wait)",
-            pmi->fd);
-    else if (rc == -EMSGSIZE)
-        tmbi_error("PMI_FD=%d: the launcher answered garbage: a line of more than %u "
-                   "bytes",
-                   pmi->fd, LINE_MAX_BYTES);
-    else
-        tmbi_error("PMI_FD=%d: the launcher is gone: its socket is closed", pmi->fd);
-    return rc;
-}
-
-static int pmi_garbage(struct pmi *pmi, const char *asked, const char *answer)
-{
-    pmi->broken = true;
-    tmbi_error("PMI_FD=%d: the launcher answered \"%.100s\" to \"%.60s\": is it PMI-1 "
-               "that it speaks?",
-               pmi->fd, answer, asked);
-    return -EPROTO;
-}
-
-/* Take a line out of what was received; without its end. */
-static bool line_take(struct pmi *pmi, char line[LINE_MAX_BYTES])
-{
-    char *end = memchr(pmi->line, '\n', pmi->held);
-    size_t length;
-
-    if (!end)
-        return false;
-    length = (size_t)(end - pmi->line);
-    memcpy(line, pmi->line, length);
-    line[length] = '\0';
-    pmi->held -= length + 1;
-    memmove(pmi->line, end + 1, pmi->held);
-    return true;
-}
-
-static int line_receive(struct pmi *pmi, char line[LINE_MAX_BYTES], int64_t deadline)
-{
-    while (!line_take(pmi, line)) {
-        ssize_t got;
-        int rc = 0;
-
-        if (pmi->held == sizeof pmi->line)
-            return -EMSGSIZE;
-        got = recv(pmi->fd, pmi->line + pmi->held, sizeof pmi->line - pmi->held,
-                   MSG_DONTWAIT);
-        if (got > 0)
-            pmi->held += (size_t)got;
-        else if (got < 0 && errno == EAGAIN)
-            rc = tmbi_stream_wait(pmi->fd, POLLIN, deadline);
-        else if (got == 0 || errno != EINTR)
-            rc = -ECONNRESET;
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-/* Ask, and wait for the answer, whose command must be `expected`. -EREMOTEIO: it has an
- * rc that is not 0; nothing is logged then. */
-__attribute__((format(printf, 5, 6))) static int
-pmi_ask(struct pmi *pmi, const char *expected, char answer[LINE_MAX_BYTES],
-        int64_t deadline, const char *format, ...)
-{
-    char asked[LINE_MAX_BYTES], command[64];
-    int64_t code;
-    va_list arguments;
-    int length, rc;
-
-    va_start(arguments, format);
-    length = vsnprintf(asked, sizeof asked, format, arguments);
-    va_end(arguments);
-    rc = tmbi_stream_send(pmi->fd, asked, (size_t)length, deadline);
-    if (!rc)
-        rc = line_receive(pmi, answer, deadline);
-    if (rc)
-        return pmi_gone(pmi, rc);
-    asked[length - 1] = '\0';
-    if (tmbi_pmi_field(answer, "cmd", command, sizeof command) ||
-        strcmp(command, expected))
-        return pmi_garbage(pmi, asked, answer);
-    return !tmbi_pmi_number(answer, "rc", &code) && code ? -EREMOTEIO : 0;
-}
 
 static int pmi_put(struct pmi *pmi, int rank, size_t chunk, const void *data,
                    size_t bytes, int64_t deadline)
 {
-    char answer[LINE_MAX_BYTES], value[VALUE_MAX + 1];
+    char answer[TMBI_PMI_LINE], value[VALUE_MAX + 1];
     int rc;
 
     tmbi_pmi_encode(data, bytes, value);
-    rc = pmi_ask(pmi, "put_result", answer, deadline,
-                 "cmd=put kvsname=%s key=tmb-%u-%d-%zu value=%s\n", pmi->space,
-                 pmi->round, rank, chunk, value);
+    rc = tmbi_pmi_ask(&pmi->stream, "put_result", answer, deadline,
+                      "cmd=put kvsname=%s key=tmb-%u-%d-%zu value=%s\n", pmi->space,
+                      pmi->round, rank, chunk, value);
     if (rc == -EREMOTEIO)
-        return pmi_garbage(pmi, "cmd=put", answer);
+        return tmbi_pmi_garbage(&pmi->stream, "cmd=put", answer);
     return rc;
 }
 
 static int pmi_get(struct pmi *pmi, int rank, size_t chunk, void *data, size_t bytes,
                    int64_t deadline)
 {
-    char answer[LINE_MAX_BYTES], value[VALUE_MAX + 1];
-    int rc = pmi_ask(pmi, "get_result", answer, deadline,
-                     "cmd=get kvsname=%s key=tmb-%u-%d-%zu\n", pmi->space, pmi->round,
-                     rank, chunk);
+    char answer[TMBI_PMI_LINE], value[VALUE_MAX + 1];
+    int rc = tmbi_pmi_ask(&pmi->stream, "get_result", answer, deadline,
+                          "cmd=get kvsname=%s key=tmb-%u-%d-%zu\n", pmi->space,
+                          pmi->round, rank, chunk);
 
     if (rc && rc != -EREMOTEIO)
         return rc;
@@ -160,7 +63,7 @@ static int pmi_get(struct pmi *pmi, int rank, size_t chunk, void *data, size_t b
         tmbi_pmi_decode(value, data, bytes)) {
         tmbi_error("PMI_FD=%d: the launcher has no part of rank %d's: it answered "
                    "\"%.100s\"",
-                   pmi->fd, rank, answer);
+                   pmi->stream.fd, rank, answer);
         return -EPROTO;
     }
     return 0;
@@ -170,22 +73,20 @@ static int pmi_get(struct pmi *pmi, int rank, size_t chunk, void *data, size_t b
 static int pmi_barrier(struct pmi *pmi, int64_t deadline)
 {
     static const char ask[] = "cmd=barrier_in\n";
-    char answer[LINE_MAX_BYTES], command[64];
-    int rc = tmbi_stream_send(pmi->fd, ask, sizeof ask - 1, deadline);
+    char answer[TMBI_PMI_LINE], command[64];
+    int rc = tmbi_pmi_exchange(&pmi->stream, ask, sizeof ask - 1, answer, deadline);
 
-    if (!rc)
-        rc = line_receive(pmi, answer, deadline);
     if (rc == -ETIMEDOUT) {
-        pmi->broken = true;
+        pmi->stream.broken = true;
         tmbi_error("not all ranks came in time, and PMI does not tell which "
                    "(TMB_INIT_TIMEOUT is how long to wait)");
         return rc;
     }
     if (rc)
-        return pmi_gone(pmi, rc);
+        return tmbi_pmi_gone(&pmi->stream, rc);
     if (tmbi_pmi_field(answer, "cmd", command, sizeof command) ||
         strcmp(command, "barrier_out"))
-        return pmi_garbage(pmi, "cmd=barrier_in", answer);
+        return tmbi_pmi_garbage(&pmi->stream, "cmd=barrier_in", answer);
     return 0;
 }
 
@@ -330,26 +231,28 @@ static int check_variables(struct tmbi_bootstrap *b, int *fd)
 /* What the launcher says of itself. */
 static int pmi_meet(struct pmi *pmi, int64_t deadline)
 {
-    char answer[LINE_MAX_BYTES];
+    char answer[TMBI_PMI_LINE];
     int64_t keys = 0, values = 0;
-    int rc = pmi_ask(pmi, "response_to_init", answer, deadline,
-                     "cmd=init pmi_version=1 pmi_subversion=1\n");
+    int rc = tmbi_pmi_ask(&pmi->stream, "response_to_init", answer, deadline,
+                          "cmd=init pmi_version=1 pmi_subversion=1\n");
 
     if (rc == -EREMOTEIO)
-        return pmi_garbage(pmi, "cmd=init pmi_version=1 pmi_subversion=1", answer);
+        return tmbi_pmi_garbage(&pmi->stream, "cmd=init pmi_version=1 pmi_subversion=1",
+                                answer);
     if (!rc)
-        rc = pmi_ask(pmi, "maxes", answer, deadline, "cmd=get_maxes\n");
+        rc = tmbi_pmi_ask(&pmi->stream, "maxes", answer, deadline, "cmd=get_maxes\n");
     if (rc)
         return rc;
     if (tmbi_pmi_number(answer, "keylen_max", &keys) || keys < (int64_t)KEY_MAX ||
         tmbi_pmi_number(answer, "vallen_max", &values) ||
         values <= (int64_t)TMBI_PMI_CHARS(NAME_BYTES))
-        return pmi_garbage(pmi, "cmd=get_maxes", answer);
+        return tmbi_pmi_garbage(&pmi->stream, "cmd=get_maxes", answer);
     pmi->value_max = values > (int64_t)VALUE_MAX ? VALUE_MAX : (size_t)values - 1;
-    rc = pmi_ask(pmi, "my_kvsname", answer, deadline, "cmd=get_my_kvsname\n");
+    rc = tmbi_pmi_ask(&pmi->stream, "my_kvsname", answer, deadline,
+                      "cmd=get_my_kvsname\n");
     if (!rc && (tmbi_pmi_field(answer, "kvsname", pmi->space, sizeof pmi->space) ||
                 !pmi->space[0]))
-        return pmi_garbage(pmi, "cmd=get_my_kvsname", answer);
+        return tmbi_pmi_garbage(&pmi->stream, "cmd=get_my_kvsname", answer);
     return rc;
 }
 
@@ -357,11 +260,12 @@ static int pmi_meet(struct pmi *pmi, int64_t deadline)
 static void pmi_close(struct tmbi_bootstrap *b)
 {
     struct pmi *pmi = b->state;
-    char answer[LINE_MAX_BYTES];
+    char answer[TMBI_PMI_LINE];
 
-    if (!pmi->broken)
-        pmi_ask(pmi, "finalize_ack", answer, tmbi_deadline(ABORT_NS), "cmd=finalize\n");
-    close(pmi->fd);
+    if (!pmi->stream.broken)
+        tmbi_pmi_ask(&pmi->stream, "finalize_ack", answer, tmbi_deadline(ABORT_NS),
+                     "cmd=finalize\n");
+    close(pmi->stream.fd);
     free(pmi);
     b->state = NULL;
 }
@@ -380,7 +284,7 @@ static int pmi_open(struct tmbi_bootstrap *b, const struct tmbi_core_config *con
     pmi = calloc(1, sizeof *pmi);
     if (!pmi)
         return -ENOMEM;
-    pmi->fd = fd;
+    pmi->stream.fd = fd;
     b->state = pmi;
     rc = pmi_meet(pmi, deadline);
     if (!rc)
@@ -396,7 +300,7 @@ static void pmi_abort(struct tmbi_bootstrap *b, int exit_code)
     char text[64];
     int length = snprintf(text, sizeof text, "cmd=abort exitcode=%d\n", exit_code);
 
-    tmbi_stream_send(pmi->fd, text, (size_t)length, tmbi_deadline(ABORT_NS));
+    tmbi_stream_send(pmi->stream.fd, text, (size_t)length, tmbi_deadline(ABORT_NS));
 }
 
 const struct tmbi_bootstrap_ops tmbi_bootstrap_pmi = {

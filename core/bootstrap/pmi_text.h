@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../export.h"
+
 /* Characters that `bytes` take, and bytes that `length` characters hold. */
 #define TMBI_PMI_CHARS(bytes)  (((bytes)*4 + 2) / 3)
 #define TMBI_PMI_BYTES(length) ((length)*3 / 4)
@@ -18,7 +20,8 @@ void tmbi_pmi_encode(const void *data, size_t bytes, char *text);
 int tmbi_pmi_decode(const char *text, void *data, size_t bytes);
 
 /* The value of a line's field, NUL-terminated: 0; -ENOENT: there is none; -EMSGSIZE. */
-int tmbi_pmi_field(const char *line, const char *name, char *value, size_t bytes);
+TMBI_TOOL int tmbi_pmi_field(const char *line, const char *name, char *value,
+                             size_t bytes);
 int tmbi_pmi_number(const char *line, const char *name, int64_t *value);
 
 #endif

@@ -12,6 +12,7 @@
 #include "../env.h"
 #include "../topology.h"
 #include "cli.h"
+#include "job.h"
 
 const struct tmbi_capability tmbi_capabilities[] = {
     {TMBI_CAP_MAPPED, "mapped", "memory of tmb_win_alloc is mapped by every peer"},
@@ -165,15 +166,28 @@ static const struct tmbi_bootstrap_ops *check_environment(void)
     return called;
 }
 
+struct arguments {
+    bool json, job;
+};
+
+#define KEY_JOB 256
+
 static const struct argp_option option_list[] = {
-    {"json", 'j', NULL, 0, "print one JSON object", 0}, {0}};
+    {"json", 'j', NULL, 0, "print one JSON object", 0},
+    {"job", KEY_JOB, NULL, 0,
+     "join the job as a rank, and show its ranks and their routes instead", 0},
+    {0}};
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
-    (void)arg;
+    struct arguments *arguments = state->input;
+
     switch (key) {
     case 'j':
-        *(bool *)state->input = true;
+        arguments->json = true;
+        return 0;
+    case KEY_JOB:
+        arguments->job = true;
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "%s: no argument is expected", arg);
@@ -190,17 +204,20 @@ static const struct argp info_argp = {
         "Show the version, the providers that were built and what they can do, how ranks "
         "can be brought together, the machine, and every environment variable: its type, "
         "its default, its value if it "
-        "is set, and its meaning."};
+        "is set, and its meaning. With --job: where the ranks of a job are, and by what "
+        "they reach each other, as in `tombolo run -n 4 -- tombolo info --job`."};
 
 int tmbi_cli_info(int argc, char **argv)
 {
     const struct tmbi_bootstrap_ops *called;
-    bool json = false;
+    struct arguments arguments = {.json = false};
     int major, minor, patch;
 
-    argp_parse(&info_argp, argc, argv, 0, NULL, &json);
+    argp_parse(&info_argp, argc, argv, 0, NULL, &arguments);
+    if (arguments.job)
+        return tmbi_cli_info_job(arguments.json);
     called = check_environment();
-    if (json)
+    if (arguments.json)
         return tmbi_info_json(called);
     tmb_version(&major, &minor, &patch);
     printf("Tombolo %d.%d.%d\n\n", major, minor, patch);

@@ -3,6 +3,7 @@
 #ifndef TMBI_INFO_H
 #define TMBI_INFO_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,5 +20,10 @@ extern const size_t tmbi_capability_count;
 /* Print everything as one JSON object; the exit code. `called`: the bootstrap back end
  * that the environment calls for, or NULL. */
 int tmbi_info_json(const struct tmbi_bootstrap_ops *called);
+
+/* The version, as its value. */
+json_t *tmbi_info_version(void);
+/* Print an object and let it go; NULL: it could not be made. The exit code. */
+int tmbi_info_print(json_t *info);
 
 #endif

@@ -13,7 +13,7 @@
 /* jansson's *_new functions take what they are given, also NULL, which a failed
  * allocation yields: then the whole object is NULL in the end. */
 
-static json_t *version_object(void)
+json_t *tmbi_info_version(void)
 {
     char text[32];
     int major, minor, patch;
@@ -116,12 +116,8 @@ static json_t *bootstrap_list(const struct tmbi_bootstrap_ops *called)
     return list;
 }
 
-int tmbi_info_json(const struct tmbi_bootstrap_ops *called)
+int tmbi_info_print(json_t *info)
 {
-    json_t *info =
-        json_pack("{s:o, s:o, s:o, s:o, s:o}", "version", version_object(), "providers",
-                  provider_list(), "bootstraps", bootstrap_list(called), "topology",
-                  topology_object(), "variables", variable_list());
     int rc;
 
     if (!info) {
@@ -132,4 +128,12 @@ int tmbi_info_json(const struct tmbi_bootstrap_ops *called)
     json_decref(info);
     putchar('\n');
     return rc || fflush(stdout) ? 1 : 0;
+}
+
+int tmbi_info_json(const struct tmbi_bootstrap_ops *called)
+{
+    return tmbi_info_print(json_pack("{s:o, s:o, s:o, s:o, s:o}", "version",
+                                     tmbi_info_version(), "providers", provider_list(),
+                                     "bootstraps", bootstrap_list(called), "topology",
+                                     topology_object(), "variables", variable_list()));
 }

@@ -26,6 +26,8 @@ static const struct command commands[] = {
     {"server", "tombolo server", tmbi_cli_server, "serve a region to ranks and to QEMU"},
     {"broker", "tombolo broker", tmbi_cli_broker,
      "in a guest, hand out a device that vfio-pci has"},
+    {"mpich", "tombolo mpich", tmbi_cli_mpich,
+     "start MPI programs whose one-sided calls it serves"},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 

@@ -249,40 +249,6 @@ static const struct argp run_argp = {
         "2 for wrong usage, 127 for a program that does not exist and 126 for one that "
         "can't be executed."};
 
-static int executable_check(const char *path)
-{
-    struct stat status;
-
-    if (stat(path, &status))
-        return -errno;
-    if (!S_ISREG(status.st_mode) || access(path, X_OK))
-        return -EACCES;
-    return 0;
-}
-
-/* Find a program as execvp() would: once, and not N times in N ranks. */
-static int program_check(const char *name)
-{
-    const char *path = getenv("PATH"), *end;
-    char candidate[4096];
-    int rc, result = -ENOENT;
-
-    if (strchr(name, '/'))
-        return executable_check(name);
-    for (path = path ? path : "/bin:/usr/bin"; *name && path;
-         path = end ? end + 1 : NULL) {
-        end = strchrnul(path, ':');
-        snprintf(candidate, sizeof candidate, "%.*s%s%s", (int)(end - path), path,
-                 end > path ? "/" : "", name);
-        end = *end ? end : NULL;
-        rc = executable_check(candidate);
-        if (!rc)
-            return 0;
-        result = rc == -EACCES ? rc : result;
-    }
-    return result;
-}
-
 /* A server that is named must be there. */
 static int server_check(const struct tmbi_launch_options *options)
 {
@@ -373,11 +339,9 @@ int tmbi_cli_run(int argc, char **argv)
     argp_parse(&run_argp, argc, argv, ARGP_IN_ORDER, NULL, &options);
     if (environment_check(&options))
         return TMBI_EXIT_USAGE;
-    rc = program_check(options.program[0]);
-    if (rc) {
-        tmbi_cli_say("can't execute %s: %s", options.program[0], strerror(-rc));
-        return rc == -EACCES ? 126 : 127;
-    }
+    rc = tmbi_cli_program_check(options.program[0]);
+    if (rc)
+        return rc;
     if (server_check(&options))
         return 1;
     return tmbi_launch(&options);

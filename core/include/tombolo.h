@@ -104,8 +104,8 @@ enum tmb_thread_level {
 TMB_API int tmb_init(int thread_level);
 
 /**
- * Leave the job. Collective: waits for all ranks that are alive. Windows and teams
- * that are still open are freed, with a warning that names them.
+ * Leave the job. Collective: waits for all ranks that are alive. Windows, teams and
+ * memory of tmb_mem_alloc() that are left are freed, with a warning that names them.
  * @retval 0
  * @retval -ENOTCONN  not initialized.
  * @retval -EHOSTDOWN a rank had died; the caller has left all the same.
@@ -152,6 +152,8 @@ struct tmb_peer_info {
     uint64_t host;     /**< equal for ranks under one kernel */
     int64_t pid;       /**< its process under that kernel */
     char provider[16]; /**< the provider's name, "self" for the caller */
+    char hostname[32]; /**< its host's name, without a domain */
+    char region[16];   /**< a short name of the region that it has, "" if none */
 };
 
 /**
@@ -294,8 +296,20 @@ TMB_API int tmb_allreduce(tmb_team *team, const void *mine, void *result, size_t
 
 /* ---------------------------------------------------------------- windows -- */
 
-/** Flags of tmb_win_alloc(). */
-#define TMB_WIN_UNINIT 1u /**< leave the memory's content undefined */
+/** Flag of tmb_win_alloc(): leave the memory's content undefined. */
+#define TMB_WIN_UNINIT 1u
+/**
+ * Flag of tmb_win_create(): the library may replace pages of the memory by pages that its
+ * peers map, with the same content at the same address, until the last window on them is
+ * freed. A wish: where it can't be done safely, or there is no room, the window is as
+ * without it; each member's part is for itself, and may be mapped but for its ends.
+ *
+ * While the call runs nobody else may access the memory of the window, and while the
+ * window exists the memory is shared with processes that are forked: a child that writes
+ * to it writes to its parent's. No input or output may be under way into it, and no
+ * device have it registered, in either call.
+ */
+#define TMB_WIN_ADOPT 2u
 
 /**
  * Make a window of memory that the library allocates, where its providers reach it
@@ -316,7 +330,9 @@ TMB_API int tmb_win_alloc(tmb_team *team, size_t bytes, unsigned flags, tmb_win 
  * team. The memory stays the caller's and must outlive the window.
  * @param base   start of the caller's part; may be NULL when @p bytes is 0. Atomics
  *               need natural alignment of base + offset.
- * @param flags  0.
+ *               If all of it lies in one block of tmb_mem_alloc(), peers map the part as
+ *               they do one of tmb_win_alloc().
+ * @param flags  0 or TMB_WIN_ADOPT.
  * @retval as tmb_win_alloc(); -EFAULT if @p base is NULL and @p bytes is not 0.
  */
 TMB_API int tmb_win_create(tmb_team *team, void *base, size_t bytes, unsigned flags,
@@ -336,9 +352,30 @@ TMB_API int tmb_win_free(tmb_win *win);
  * @param ptr  the address; NULL when the part's size is 0. Valid until the window
  *             is freed. For the caller's own rank always there.
  * @retval -EINVAL      no such rank.
- * @retval -EOPNOTSUPP  that rank's part is not mapped here: use put and get.
+ * @retval -EOPNOTSUPP  that rank's part is not mapped here, or not all of it: use put
+ *                      and get.
  */
 TMB_API int tmb_win_ptr(tmb_win *win, int rank, void **ptr);
+
+/**
+ * Allocate memory of the caller's alone, where peers can map windows that
+ * tmb_win_create() makes on it, as many as one likes; where nobody maps anything it is
+ * ordinary memory. Not collective: any rank, any thread.
+ * @param bytes  0 gives NULL.
+ * @param ptr    aligned to 64, and to a page or more if that large; content undefined.
+ *               To be freed by tmb_mem_free(), before tmb_finalize().
+ * @retval 0
+ * @retval -ENOMEM  it does not fit; the log says what is free.
+ */
+TMB_API int tmb_mem_alloc(size_t bytes, void **ptr);
+
+/**
+ * Free memory of tmb_mem_alloc(). NULL is nothing.
+ * @retval 0
+ * @retval -EINVAL  tmb_mem_alloc() gave no such pointer, or it was freed before.
+ * @retval -EBUSY   a window is on it: tmb_win_free() that first; nothing was done.
+ */
+TMB_API int tmb_mem_free(void *ptr);
 
 /** The size of @p rank's part. */
 TMB_API int tmb_win_size(tmb_win *win, int rank, size_t *bytes);

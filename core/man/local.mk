@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 EXTRA_DIST += core/man/links.sh
 pages3 = core/man/tmb_atomic.3 core/man/tmb_collective.3 core/man/tmb_flush.3 \
-	core/man/tmb_init.3 core/man/tmb_lock.3 core/man/tmb_peer_state.3 \
+	core/man/tmb_init.3 core/man/tmb_lock.3 core/man/tmb_mem.3 core/man/tmb_peer_state.3 \
 	core/man/tmb_put.3 core/man/tmb_signal.3 core/man/tmb_team.3 core/man/tmb_win.3
 dist_man_MANS += core/man/tombolo.7 core/man/tombolo-bootstrap.7 $(pages3)
 

@@ -9,6 +9,7 @@
 
 #include "../../core/clock.h"
 #include "../../core/log.h"
+#include "../../core/provider.h"
 
 /* Whoever waits looks several times in this; who computes in between, or is stopped, has
  * no idea for how long a heart stood still. */
@@ -110,8 +111,10 @@ int tmbi_heart_start(struct tmbi_heart *heart, struct tmbi_slot *slot, uint32_t 
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int status = pthread_create(&heart->thread, NULL, heart_run, heart);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!status)
+    if (!status) {
+        atomic_fetch_add_explicit(&tmbi_threads, 1, memory_order_relaxed);
         return 0;
+    }
     tmbi_error("heartbeat: no thread for it: %s", strerror(status));
     pthread_cond_destroy(&heart->stopped);
     pthread_mutex_destroy(&heart->mutex);
@@ -125,6 +128,7 @@ void tmbi_heart_stop(struct tmbi_heart *heart)
     pthread_cond_signal(&heart->stopped);
     pthread_mutex_unlock(&heart->mutex);
     pthread_join(heart->thread, NULL);
+    atomic_fetch_sub_explicit(&tmbi_threads, 1, memory_order_relaxed);
     pthread_cond_destroy(&heart->stopped);
     pthread_mutex_destroy(&heart->mutex);
 }

@@ -225,7 +225,7 @@ static int greeting_read_region(struct tmbi_host *host, int64_t deadline)
     } else {
         status = tmbi_region_map(&host->way.region, message.fd);
     }
-    close(message.fd);
+    host->memory = message.fd;
     if (!status && host->way.region.vectors == 0) {
         tmbi_error(
             "server %s: its region was made without a server, and has no doorbells",
@@ -248,6 +248,7 @@ static int host_init(struct tmbi_host *host, const struct tmbi_wire *wire,
                                ? "TMB_IVSHMEM_PRIVATE_SIZE"
                                : "the server's --size (tombolo run --region-size)"},
         .wire = *wire,
+        .memory = -1,
         .peer_count = peer_count};
     snprintf(host->way.name, sizeof host->way.name, "server %s", wire->path);
     host->peers = calloc(peer_count, sizeof *host->peers);
@@ -321,17 +322,14 @@ static int private_bells(struct tmbi_host *host)
 int tmbi_host_private(struct tmbi_host *host, uint64_t size)
 {
     struct tmbi_wire none;
-    int fd;
 
     tmbi_wire_init(&none, -1, "(none)");
     int status = host_init(host, &none, 1);
     if (status)
         return status;
-    status = tmbi_region_private(&host->way.region, size, &fd);
-    if (!status) {
-        close(fd);
+    status = tmbi_region_private(&host->way.region, size, &host->memory);
+    if (!status)
         status = private_bells(host);
-    }
     if (status)
         tmbi_host_close(host);
     else
@@ -346,6 +344,7 @@ void tmbi_host_close(struct tmbi_host *host)
     free(host->peers);
     if (host->way.region.base)
         tmbi_region_unmap(&host->way.region);
+    fd_close(&host->memory);
     tmbi_wire_close(&host->wire);
     pthread_mutex_destroy(&host->mutex);
 }

@@ -18,6 +18,7 @@ struct tmbi_host_peer {
 struct tmbi_host {
     struct tmbi_way way;   /* first */
     struct tmbi_wire wire; /* to the server; wire.fd is -1 in a region of our own */
+    int memory;            /* the region's descriptor */
     struct tmbi_host_peer *peers; /* by ID; constant after tmbi_host_keep() */
     uint32_t peer_count;
     pthread_mutex_t mutex; /* one thread at a time drains the socket */

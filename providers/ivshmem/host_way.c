@@ -45,6 +45,12 @@ static bool host_lost(struct tmbi_way *way)
     return tmbi_host_drain((struct tmbi_host *)way);
 }
 
+static int host_map(struct tmbi_way *way, uint64_t offset, size_t bytes, void **at)
+{
+    return tmbi_way_map_file(way, ((struct tmbi_host *)way)->memory, 0, offset, bytes,
+                             at);
+}
+
 static void host_close(struct tmbi_way *way)
 {
     struct tmbi_host *host = (struct tmbi_host *)way;
@@ -57,6 +63,7 @@ const struct tmbi_way_ops tmbi_host_way_ops = {.name = "host",
                                                .meet = host_meet,
                                                .met = host_met,
                                                .ring = host_ring,
+                                               .map = host_map,
                                                .lost = host_lost,
                                                .close = host_close};
 

@@ -3,6 +3,7 @@
 #ifndef TMBI_IVSHMEM_H
 #define TMBI_IVSHMEM_H
 
+#include "adopt.h"
 #include "arena.h"
 #include "call.h"
 #include "heartbeat.h"
@@ -33,6 +34,7 @@ struct tmbi_rank {
 struct tmbi_ivshmem_config {
     struct tmbi_way_config way;
     int cma;              /* enum tmbi_cma_choice */
+    int adopt;            /* enum tmbi_adopt_choice */
     int64_t heartbeat_ns; /* -1: hearts are not watched */
     uint64_t host_bytes;  /* of the region that ranks of a host make for themselves */
     const char *command;  /* `tombolo`, for that */
@@ -45,6 +47,7 @@ struct tmbi_ivshmem {
     struct tmbi_region *region; /* of `way` */
     uint32_t job;
     struct tmbi_arena arena;
+    struct tmbi_adoption adoption;
     struct tmbi_rank *ranks; /* of the job; NULL before connect() */
     struct tmbi_calls calls;
     int64_t nap_ns[TMBI_LINES]; /* of who polls; the line's one sleeper has it */
@@ -92,12 +95,16 @@ int tmbi_ivshmem_mem_alloc(struct tmbi_endpoint *ep, size_t bytes, size_t contro
                            struct tmbi_mem **mem);
 int tmbi_ivshmem_mem_create(struct tmbi_endpoint *ep, void *base, size_t bytes,
                             size_t control_bytes, struct tmbi_mem **mem);
+int tmbi_ivshmem_mem_adopt(struct tmbi_endpoint *ep, void *base, size_t bytes,
+                           size_t control_bytes, struct tmbi_mem **mem);
 void tmbi_ivshmem_mem_free(struct tmbi_mem *mem);
 void tmbi_ivshmem_mem_key(const struct tmbi_mem *mem, uint8_t key[TMBI_KEY_BYTES]);
 int tmbi_ivshmem_mem_attach(struct tmbi_endpoint *ep, int rank,
                             const uint8_t key[TMBI_KEY_BYTES],
                             struct tmbi_remote *remote);
 void tmbi_ivshmem_mem_detach(struct tmbi_remote *remote);
+int tmbi_ivshmem_block_alloc(struct tmbi_endpoint *ep, size_t bytes, void **block);
+void tmbi_ivshmem_block_free(struct tmbi_endpoint *ep, void *block);
 
 /* remote.c: windows on a peer's own memory */
 void tmbi_ivshmem_cma_permit(const struct tmbi_ivshmem *iv);

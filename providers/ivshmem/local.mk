@@ -19,6 +19,9 @@ libtmbivshmem_la_SOURCES += \
 	providers/ivshmem/place.c providers/ivshmem/doorbell.c providers/ivshmem/deaths.c \
 	providers/ivshmem/heartbeat.h providers/ivshmem/heartbeat.c \
 	providers/ivshmem/arena.h providers/ivshmem/arena.c providers/ivshmem/memory.c \
+	providers/ivshmem/adopt.h providers/ivshmem/adopt.c providers/ivshmem/replace.h \
+	providers/ivshmem/replace.c providers/ivshmem/guard.h providers/ivshmem/guard.c \
+	providers/ivshmem/maps.h providers/ivshmem/maps.c \
 	providers/ivshmem/remote.c providers/ivshmem/call.h providers/ivshmem/call.c \
 	providers/ivshmem/mailbox.h providers/ivshmem/mailbox.c \
 	providers/ivshmem/meeting.h providers/ivshmem/meeting_private.h providers/ivshmem/meeting.c \

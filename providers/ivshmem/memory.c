@@ -13,7 +13,8 @@ enum key_kind {
     KEY_PROCESS = 2 /* where: an address in the owner's process */
 };
 
-/* How a peer's memory is described. Control memory is in the region always. */
+/* How a peer's memory is described. Control memory is in the region always, and of a
+ * process's memory some may be. */
 struct key {
     uint32_t kind;
     uint32_t reserved;
@@ -21,13 +22,17 @@ struct key {
     uint64_t bytes;
     uint64_t control; /* region offset */
     uint64_t control_bytes;
+    uint64_t mapped; /* region offset of what is there of it: */
+    uint64_t mapped_from;
+    uint64_t mapped_bytes; /* 0: nothing */
 };
-_Static_assert(sizeof(struct key) == 40, "key layout");
+_Static_assert(sizeof(struct key) == 64, "key layout");
 _Static_assert(sizeof(struct key) <= TMBI_KEY_BYTES, "a key fits the contract's");
 
 struct memory {
     struct tmbi_mem mem;
-    bool created; /* the caller's memory */
+    bool created;          /* the caller's memory: */
+    struct tmbi_span span; /* that */
 };
 
 static void no_memory_log(const struct tmbi_ivshmem *iv, uint64_t bytes, const char *what)
@@ -98,8 +103,8 @@ int tmbi_ivshmem_mem_alloc(struct tmbi_endpoint *ep, size_t bytes, size_t contro
 
 /* Peers may need our agent, and we theirs: this is the moment at which all members of the
  * window still can agree to fail. */
-int tmbi_ivshmem_mem_create(struct tmbi_endpoint *ep, void *base, size_t bytes,
-                            size_t control_bytes, struct tmbi_mem **mem)
+static int memory_create(struct tmbi_endpoint *ep, void *base, size_t bytes,
+                         size_t control_bytes, bool adopt, struct tmbi_mem **mem)
 {
     struct tmbi_ivshmem *iv = tmbi_ivshmem(ep);
     struct memory *memory;
@@ -110,8 +115,33 @@ int tmbi_ivshmem_mem_create(struct tmbi_endpoint *ep, void *base, size_t bytes,
     if (status)
         return status;
     memory->mem.base = base;
+    memory->span.base = base;
+    memory->span.bytes = bytes;
+    tmbi_span_enter(&iv->adoption, &memory->span, adopt && ep->job->size > 1);
     *mem = &memory->mem;
     return 0;
+}
+
+int tmbi_ivshmem_mem_create(struct tmbi_endpoint *ep, void *base, size_t bytes,
+                            size_t control_bytes, struct tmbi_mem **mem)
+{
+    return memory_create(ep, base, bytes, control_bytes, false, mem);
+}
+
+int tmbi_ivshmem_mem_adopt(struct tmbi_endpoint *ep, void *base, size_t bytes,
+                           size_t control_bytes, struct tmbi_mem **mem)
+{
+    return memory_create(ep, base, bytes, control_bytes, true, mem);
+}
+
+int tmbi_ivshmem_block_alloc(struct tmbi_endpoint *ep, size_t bytes, void **block)
+{
+    return tmbi_ivshmem_alloc(tmbi_ivshmem(ep), bytes, "memory of tmb_mem_alloc", block);
+}
+
+void tmbi_ivshmem_block_free(struct tmbi_endpoint *ep, void *block)
+{
+    tmbi_arena_free(&tmbi_ivshmem(ep)->arena, block);
 }
 
 void tmbi_ivshmem_mem_free(struct tmbi_mem *mem)
@@ -119,7 +149,9 @@ void tmbi_ivshmem_mem_free(struct tmbi_mem *mem)
     struct tmbi_ivshmem *iv = tmbi_ivshmem(mem->ep);
     struct memory *memory = (struct memory *)mem;
 
-    if (!memory->created && mem->bytes)
+    if (memory->created)
+        tmbi_span_leave(&iv->adoption, &memory->span);
+    else if (mem->bytes)
         tmbi_arena_free(&iv->arena, mem->base);
     tmbi_arena_free(&iv->arena, mem->control);
     free(memory);
@@ -129,6 +161,7 @@ void tmbi_ivshmem_mem_key(const struct tmbi_mem *mem, uint8_t bytes[TMBI_KEY_BYT
 {
     const struct tmbi_region *region = tmbi_ivshmem(mem->ep)->region;
     const struct memory *memory = (const struct memory *)mem;
+    const struct tmbi_span *span = &memory->span;
     struct key key = {
         .kind = memory->created ? KEY_PROCESS : KEY_REGION,
         .where = memory->created ? (uintptr_t)mem->base
@@ -136,10 +169,34 @@ void tmbi_ivshmem_mem_key(const struct tmbi_mem *mem, uint8_t bytes[TMBI_KEY_BYT
         .bytes = mem->bytes,
         .control = mem->control ? tmbi_region_offset(region, mem->control) : 0,
         .control_bytes = mem->control_bytes,
+        .mapped = span->mapped ? tmbi_region_offset(region, span->mapped) : 0,
+        .mapped_from = span->from,
+        .mapped_bytes = span->to - span->from,
     };
 
     memset(bytes, 0, TMBI_KEY_BYTES);
     memcpy(bytes, &key, sizeof key);
+}
+
+/* What of a process's memory is in the region: all, or the middle, or nothing. */
+static int mapped_resolve(const struct tmbi_ivshmem *iv, const struct key *key,
+                          struct tmbi_remote *remote)
+{
+    if (!key->mapped_bytes)
+        return 0;
+    uint8_t *at = tmbi_region_at(iv->region, key->mapped, key->mapped_bytes);
+    if (!at || key->mapped_from > key->bytes ||
+        key->mapped_bytes > key->bytes - key->mapped_from ||
+        (key->mapped - key->where - key->mapped_from) % 64)
+        return -EPROTO;
+    if (key->mapped_bytes == key->bytes) {
+        remote->base = at;
+        return 0;
+    }
+    remote->inner = at;
+    remote->from = key->mapped_from;
+    remote->to = key->mapped_from + key->mapped_bytes;
+    return 0;
 }
 
 /* Where the key says, if all of that lies where it can. */
@@ -161,9 +218,10 @@ static int key_resolve(const struct tmbi_ivshmem *iv, int rank, const struct key
     if (key->kind != KEY_PROCESS ||
         __builtin_add_overflow(key->where, key->bytes, &end) || end > UINTPTR_MAX)
         return -EPROTO;
+    int status = mapped_resolve(iv, key, remote);
     if (rank == iv->head.job->rank)
         remote->base = (uint8_t *)(uintptr_t)key->where;
-    return 0;
+    return status;
 }
 
 int tmbi_ivshmem_mem_attach(struct tmbi_endpoint *ep, int rank,

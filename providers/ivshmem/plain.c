@@ -64,6 +64,18 @@ static void plain_close(struct tmbi_way *way)
 static const struct tmbi_way_ops plain_ops = {
     .name = "plain", .ring = plain_ring, .leave = plain_leave, .close = plain_close};
 
+/* A file's. The module maps its devices as a whole, and sysfs without caches. */
+static int file_map_piece(struct tmbi_way *way, uint64_t offset, size_t bytes, void **at)
+{
+    return tmbi_way_map_file(way, ((struct plain *)way)->fd, 0, offset, bytes, at);
+}
+
+static const struct tmbi_way_ops file_ops = {.name = "plain",
+                                             .ring = plain_ring,
+                                             .map = file_map_piece,
+                                             .leave = plain_leave,
+                                             .close = plain_close};
+
 /* ---- our slot ---- */
 
 static int slot_entrust(struct tmbi_way *way)
@@ -178,6 +190,7 @@ static int file_map(struct plain *plain, const char *path)
 
 static int file_open(struct plain *plain, const char *path)
 {
+    plain->way.ops = &file_ops;
     snprintf(plain->way.name, sizeof plain->way.name, "file %s", path);
     return file_map(plain, path);
 }

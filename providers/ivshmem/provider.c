@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -29,6 +30,16 @@ static const struct tmbi_env_var env_vars[] = {
      .meaning = "Copy to and from windows on a peer's own memory by process_vm_writev: "
                 "where permitted, or else fail, or never (its agent copies).",
      .field = offsetof(struct tmbi_ivshmem_config, cma)},
+    {.name = "TMB_IVSHMEM_ADOPT",
+     .type = TMBI_ENV_CHOICE,
+     .fallback = "safe",
+     .choices = "safe|eager|inner|off",
+     .meaning =
+         "With TMB_WIN_ADOPT, which pages are replaced: those with other data at a "
+         "window's ends if nobody can notice; also if other threads' system calls might "
+         "fail that write to these at that moment (EFAULT); none of these; or none at "
+         "all.",
+     .field = offsetof(struct tmbi_ivshmem_config, adopt)},
     {.name = "TMB_IVSHMEM_HEARTBEAT",
      .type = TMBI_ENV_DURATION,
      .fallback = "10s",
@@ -105,6 +116,15 @@ close_way:
     return status;
 }
 
+/* The beginning of its random number: enough to tell a job's regions apart. */
+static void region_name(struct tmbi_ivshmem *iv)
+{
+    const uint8_t *uuid = iv->region->uuid;
+
+    snprintf(iv->head.region, sizeof iv->head.region, "%02x%02x%02x%02x", uuid[0],
+             uuid[1], uuid[2], uuid[3]);
+}
+
 int tmbi_ivshmem_config_load(struct tmbi_ivshmem_config *config)
 {
     return tmbi_env_load(&env, config);
@@ -133,11 +153,14 @@ static int ivshmem_open(const struct tmbi_job *job, const char *place,
         return place ? -ENODEV : status; /* nobody asked for that place */
     }
     iv->head.deaths = &iv->region->header->deaths;
+    region_name(iv);
     iv->head.caps = CAPS;
     if (iv->way->bell[TMBI_LINE_WAIT] < 0)
         iv->head.caps &= ~TMBI_CAP_DOORBELL;
     if (iv->way->unreported) /* from other machines it comes by heartbeat only */
         iv->head.caps &= ~TMBI_CAP_DEATH;
+    tmbi_adoption_init(&iv->adoption, &iv->arena, iv->way,
+                       (enum tmbi_adopt_choice)iv->config.adopt);
     tmbi_ivshmem_cma_permit(iv);
     *ep = &iv->head;
     return 0;
@@ -153,6 +176,7 @@ static void ivshmem_close(struct tmbi_endpoint *ep, bool leaving)
         tmbi_way_leave(iv->way);
     tmbi_ivshmem_bells_close(iv);
     tmbi_calls_close(iv);
+    tmbi_adoption_fini(&iv->adoption);
     tmbi_arena_fini(&iv->arena);
     tmbi_way_close(iv->way);
     tmbi_watch_fini(&iv->watch);
@@ -178,10 +202,13 @@ const struct tmbi_provider tmbi_provider_ivshmem = {
     .sleep = tmbi_ivshmem_sleep,
     .mem_alloc = tmbi_ivshmem_mem_alloc,
     .mem_create = tmbi_ivshmem_mem_create,
+    .mem_adopt = tmbi_ivshmem_mem_adopt,
     .mem_free = tmbi_ivshmem_mem_free,
     .mem_key = tmbi_ivshmem_mem_key,
     .mem_attach = tmbi_ivshmem_mem_attach,
     .mem_detach = tmbi_ivshmem_mem_detach,
+    .block_alloc = tmbi_ivshmem_block_alloc,
+    .block_free = tmbi_ivshmem_block_free,
     .put = tmbi_ivshmem_put,
     .get = tmbi_ivshmem_get,
     .flush = tmbi_ivshmem_flush,

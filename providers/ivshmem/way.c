@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../../core/clock.h"
@@ -104,7 +105,7 @@ static int device_open(const struct tmbi_way_config *config, struct tmbi_way **w
     if (config->device)
         tmbi_error("TMB_IVSHMEM_DEVICE=%s: %s", config->device, why[0]);
     else
-        tmbi_info("ivshmem: no region: TMB_SERVER names no server, and %s", why[0]);
+        tmbi_unusable("ivshmem: no region: TMB_SERVER names no server, and %s", why[0]);
     return config->device ? -ENOENT : -ENODEV;
 }
 
@@ -130,5 +131,18 @@ int tmbi_way_open(const struct tmbi_way_config *config, int64_t deadline,
         tmbi_info("ivshmem: region of %llu KiB by way of %s (%s)",
                   (unsigned long long)(*way)->region.size >> 10, (*way)->ops->name,
                   (*way)->name);
+    return status;
+}
+
+int tmbi_way_map_file(const struct tmbi_way *way, int fd, uint64_t start, uint64_t offset,
+                      size_t bytes, void **at)
+{
+    *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
+               (off_t)(start + offset));
+    if (*at != MAP_FAILED)
+        return 0;
+    int status = -errno;
+    tmbi_error("%s: %zu bytes of the region can't be mapped once more: %s", way->name,
+               bytes, strerror(-status));
     return status;
 }

@@ -43,6 +43,11 @@ struct tmbi_way_ops {
     /* Ring a doorbell that was met. Never blocks, never fails. */
     void (*ring)(struct tmbi_way *way, uint32_t doorbell);
 
+    /* Map a piece of the region, whole pages, once more, anywhere: munmap(). Failures are
+     * logged. NULL: the region can be mapped as a whole only, or is no ordinary memory.
+     */
+    int (*map)(struct tmbi_way *way, uint64_t offset, size_t bytes, void **at);
+
     /* `watched` is readable. True once: whoever reports deaths has gone. */
     bool (*lost)(struct tmbi_way *way);
 
@@ -94,6 +99,10 @@ static inline void tmbi_way_close(struct tmbi_way *way)
 {
     way->ops->close(way);
 }
+
+/* For map(): by a descriptor, in which the region begins at `start`. */
+int tmbi_way_map_file(const struct tmbi_way *way, int fd, uint64_t start, uint64_t offset,
+                      size_t bytes, void **at);
 
 /* Name this process and its doorbells in its slot, which is LIVE. */
 void tmbi_way_introduce(struct tmbi_way *way);

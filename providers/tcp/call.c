@@ -3,8 +3,10 @@
 #include "tcp.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "../../core/clock.h"
 #include "../../core/include/tombolo.h"
 #include "../../core/log.h"
 #include "../../core/stats.h"
@@ -72,7 +74,8 @@ static int call_send(struct tmbi_tcp_call *call, const struct tmbi_remote *remot
 
 static int call_wait(struct tmbi_tcp_call *call)
 {
-    int rc = tmbi_wait_until(TMBI_LINE_WAIT, call_over, call, tmbi_op_deadline());
+    int rc = tmbi_tcp_wait(call->tcp, call->peer, TMBI_TCP_LINK, call_over, call,
+                           tmbi_op_deadline());
 
     if (answered(call))
         return call->status;
@@ -98,6 +101,9 @@ int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request
     if (!tmbi_tcp_alive(call.peer) ||
         !tmbi_tcp_alive(&call.tcp->peers[remote->ep->job->rank]))
         return -EHOSTDOWN;
+    rc = tmbi_tcp_writes_await(remote);
+    if (rc)
+        return rc;
     tmbi_count(agent_calls);
     call_add(call.tcp, &call);
     rc = call_send(&call, remote, request, in, in_bytes);
@@ -108,34 +114,25 @@ int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request
     return rc;
 }
 
-/* ---- words ---- */
+/* Here the socket's own copy of what it does not take is cheaper than to wait. */
+#define LENT_MIN 4096
 
-/* The answer to a put of a word has no call that waits for it. */
-#define WORD_ID 0
-
-int tmbi_tcp_word_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
-                      size_t bytes)
+int tmbi_tcp_put_send(const struct tmbi_remote *remote, uint64_t offset, const void *src,
+                      size_t bytes, int64_t deadline)
 {
     struct tmbi_tcp *tcp = tmbi_tcp(remote->ep);
     struct tmbi_tcp_peer *peer = remote->provider_data;
-    struct tmbi_tcp_header header = {.kind = TMBI_TCP_REQUEST, .id = WORD_ID};
+    struct tmbi_tcp_header header = {.kind = TMBI_TCP_REQUEST, .id = TMBI_TCP_PUTS};
     struct tmbi_request request = {.kind = TMBI_REQUEST_PUT,
                                    .window = remote->window,
                                    .offset = offset,
                                    .count = bytes};
 
-    if (!tmbi_tcp_alive(peer) || !tmbi_tcp_alive(&tcp->peers[tcp->head.job->rank]))
-        return -EHOSTDOWN;
-    atomic_fetch_add_explicit(&peer->words_sent, 1, memory_order_seq_cst);
-    return tmbi_tcp_link_send(tcp, peer, &header, &request, sizeof request, src, bytes);
-}
-
-static void word_answered(struct tmbi_tcp_peer *peer, int status)
-{
-    if (status)
-        atomic_store_explicit(&peer->put_status, status, memory_order_release);
-    /* seq_cst: partner is the load in puts_completed(), and a wake follows */
-    atomic_fetch_add_explicit(&peer->words_answered, 1, memory_order_seq_cst);
+    if (bytes < LENT_MIN)
+        return tmbi_tcp_link_send(tcp, peer, &header, &request, sizeof request, src,
+                                  bytes);
+    return tmbi_tcp_link_lend(tcp, peer, &header, &request, sizeof request, src, bytes,
+                              deadline);
 }
 
 /* ---- by whoever pulled the link ---- */
@@ -157,15 +154,16 @@ static void response_fill(struct tmbi_tcp_call *call,
 }
 
 /* The answer to a call that was given up finds nobody. */
-void tmbi_tcp_response_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+bool tmbi_tcp_response_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                             const struct tmbi_tcp_header *header, const uint8_t *body)
 {
     struct tmbi_tcp_call *call;
 
-    if (header->id == WORD_ID) {
-        word_answered(peer, header->status);
+    if (header->id == TMBI_TCP_PUTS) {
+        if (!tmbi_tcp_puts_answered(peer, header->value, header->status))
+            return false;
         tmbi_wake_self(TMBI_LINE_WAIT);
-        return;
+        return true;
     }
     pthread_mutex_lock(&tcp->calls_mutex);
     for (call = tcp->calls; call; call = call->next)
@@ -175,22 +173,59 @@ void tmbi_tcp_response_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
         response_fill(call, header, body);
     pthread_mutex_unlock(&tcp->calls_mutex);
     tmbi_wake_self(TMBI_LINE_WAIT);
+    return true;
 }
+
+void tmbi_tcp_put_taken(struct tmbi_tcp_peer *peer, int status)
+{
+    peer->link.puts_taken++;
+    if (status)
+        peer->link.puts_status = status;
+}
+
+void tmbi_tcp_puts_answer(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    struct tmbi_tcp_header answer = {.kind = TMBI_TCP_RESPONSE,
+                                     .id = TMBI_TCP_PUTS,
+                                     .status = peer->link.puts_status,
+                                     .value = peer->link.puts_taken};
+
+    if (!peer->link.puts_taken)
+        return;
+    atomic_store_explicit(&tcp->asked_ns, tmbi_clock_ns(), memory_order_relaxed);
+    peer->link.puts_taken = 0;
+    peer->link.puts_status = 0;
+    if (tmbi_tcp_link_send(tcp, peer, &answer, NULL, 0, NULL, 0))
+        tmbi_tcp_peer_end(tcp, peer, TMB_PEER_DEAD, "no memory for an answer");
+}
+
+/* Answers of words and locks need no memory but the stack. */
+#define ANSWER_BYTES 512
 
 void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                            const struct tmbi_tcp_header *header, const uint8_t *body)
 {
     struct tmbi_request request;
     struct tmbi_tcp_header answer = {.kind = TMBI_TCP_RESPONSE, .id = header->id};
-    size_t out_bytes = header->value;
+    size_t in_bytes = header->bytes - sizeof request, out_bytes = header->value;
+    uint8_t words[ANSWER_BYTES], *out;
 
     memcpy(&request, body, sizeof request);
     request.origin = (uint32_t)peer->rank;
-    answer.status = tmbi_request_execute(&request, body + sizeof request,
-                                         header->bytes - sizeof request,
-                                         peer->link.answer, out_bytes);
+    atomic_store_explicit(&tcp->asked_ns, tmbi_clock_ns(), memory_order_relaxed);
+    if (header->id == TMBI_TCP_PUTS) {
+        tmbi_tcp_put_taken(peer, tmbi_request_execute(&request, body + sizeof request,
+                                                      in_bytes, NULL, 0));
+        return;
+    }
+    out = out_bytes <= sizeof words ? words : malloc(out_bytes);
+    answer.status = out ? tmbi_request_execute(&request, body + sizeof request, in_bytes,
+                                               out, out_bytes)
+                        : -ENOMEM;
     answer.value = request.result;
-    if (tmbi_tcp_link_send(tcp, peer, &answer, NULL, 0, peer->link.answer,
+    if (tmbi_tcp_link_send(tcp, peer, &answer, NULL, 0, out,
                            answer.status ? 0 : out_bytes))
         tmbi_tcp_peer_end(tcp, peer, TMB_PEER_DEAD, "no memory for an answer");
+    if (out != words)
+        free(out);
 }

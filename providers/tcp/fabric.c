@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <rdma/fi_endpoint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -42,7 +43,38 @@ static bool info_suits(const struct fi_info *info, const char *wanted)
            !strcmp(info->fabric_attr->prov_name, "tcp;ofi_rxm");
 }
 
-/* -ENODEV, logged at info: nothing suits. */
+/* libfabric itself reads FI_PROVIDER, which may leave out what is needed. */
+static int nothing_suits(const struct tmbi_tcp *tcp, int rc)
+{
+    unsigned major = FI_MAJOR(fi_version()), minor = FI_MINOR(fi_version());
+    const char *filter = getenv("FI_PROVIDER");
+
+    if (tcp->config.fabric) {
+        tmbi_error("TMB_TCP_FABRIC=%s: libfabric %u.%u has no such provider with "
+                   "reliable one-sided access at %s; `fi_info` lists what it has",
+                   tcp->config.fabric, major, minor, tcp->place.text);
+        return -EINVAL;
+    }
+    if (filter && *filter)
+        tmbi_unusable("tcp: libfabric %u.%u offers no TCP with one-sided access at %s "
+                      "under FI_PROVIDER=%s; unset that",
+                      major, minor, tcp->place.text, filter);
+    else
+        tmbi_unusable("tcp: libfabric %u.%u offers no TCP with one-sided access at %s: "
+                      "%s; `fi_info` lists what it has",
+                      major, minor, tcp->place.text,
+                      rc ? fi_strerror(-rc) : "no provider of it fits");
+    return -ENODEV;
+}
+
+static bool uses_sockets(const struct fi_info *info)
+{
+    const char *name = info->fabric_attr->prov_name;
+
+    return !strncmp(name, "tcp", 3) || !strcmp(name, "net") || !strcmp(name, "sockets");
+}
+
+/* -ENODEV: nothing suits. */
 static int info_find(struct tmbi_tcp *tcp, int port, struct fi_info **result)
 {
     struct fi_info *hints = fi_allocinfo(), *all = NULL, *info;
@@ -64,17 +96,7 @@ static int info_find(struct tmbi_tcp *tcp, int port, struct fi_info **result)
     fi_freeinfo(all);
     if (info)
         return *result ? 0 : -ENOMEM;
-    if (!tcp->config.fabric) {
-        tmbi_info("tcp: libfabric %u.%u offers no TCP with one-sided access at %s: %s",
-                  FI_MAJOR(fi_version()), FI_MINOR(fi_version()), tcp->place.text,
-                  rc ? fi_strerror(-rc) : "no provider of it fits");
-        return -ENODEV;
-    }
-    tmbi_error("TMB_TCP_FABRIC=%s: libfabric %u.%u has no such provider with reliable "
-               "one-sided access at %s; `fi_info` lists what it has",
-               tcp->config.fabric, FI_MAJOR(fi_version()), FI_MINOR(fi_version()),
-               tcp->place.text);
-    return -EINVAL;
+    return nothing_suits(tcp, rc);
 }
 
 /* Undone by tmbi_tcp_fabric_close(), also when it fails half-way. */
@@ -124,12 +146,15 @@ static int open_at(struct tmbi_tcp *tcp, int port)
 
     if (rc)
         return rc;
+    tcp->fabric.sockets = uses_sockets(tcp->fabric.info);
     rc = objects_open(&tcp->fabric);
+    if (rc && rc != -FI_EADDRINUSE)
+        tmbi_error("tcp: libfabric can't open an endpoint of its provider %s "
+                   "(TMB_TCP_FABRIC) at %s: %s",
+                   tcp->fabric.info->fabric_attr->prov_name, tcp->place.text,
+                   fi_strerror(-rc));
     if (rc)
         objects_close(&tcp->fabric);
-    if (rc && rc != -FI_EADDRINUSE)
-        tmbi_error("tcp: libfabric can't open an endpoint at %s: %s", tcp->place.text,
-                   fi_strerror(-rc));
     return rc;
 }
 
@@ -142,8 +167,7 @@ int tmbi_tcp_fabric_open(struct tmbi_tcp *tcp)
          port++)
         rc = open_at(tcp, port);
     if (rc == -FI_EADDRINUSE)
-        tmbi_error("TMB_TCP_PORTS=%d-%d: none is free at %s; each rank takes two",
-                   tcp->place.low, tcp->place.high, tcp->place.text);
+        tmbi_tcp_place_full(&tcp->place);
     if (rc)
         return rc;
     pthread_mutex_init(&f->mutex, NULL);

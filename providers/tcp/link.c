@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Links: sending without blocking, and taking apart what comes. */
+/* Links: their ends, and sending without blocking. */
 #include "tcp.h"
 
 #include <errno.h>
@@ -14,15 +14,33 @@
 /* From here on a peer that does not read its answers is not listened to. */
 #define BACKLOG_MAX ((size_t)1 << 20)
 
+/* What a buffer has at least, and goes back to when it is empty: a peer costs little
+ * while it is idle. */
+#define BUFFER_BYTES ((size_t)16384)
+
+int tmbi_tcp_buffer_resize(struct tmbi_tcp_buffer *buffer, size_t capacity)
+{
+    uint8_t *bytes = realloc(buffer->bytes, capacity);
+
+    if (!bytes)
+        return -ENOMEM;
+    buffer->bytes = bytes;
+    buffer->capacity = capacity;
+    return 0;
+}
+
+void tmbi_tcp_buffer_trim(struct tmbi_tcp_buffer *buffer)
+{
+    if (buffer->used == 0 && buffer->capacity > BUFFER_BYTES)
+        tmbi_tcp_buffer_resize(buffer, BUFFER_BYTES); /* or it stays */
+}
+
 int tmbi_tcp_link_init(struct tmbi_tcp_link *link)
 {
     link->fd = -1;
     pthread_mutex_init(&link->send_mutex, NULL);
     pthread_mutex_init(&link->receive_mutex, NULL);
-    link->in.capacity = TMBI_TCP_MESSAGE_MAX;
-    link->in.bytes = malloc(link->in.capacity);
-    link->answer = malloc(TMBI_TCP_CALL_BYTES);
-    return link->in.bytes && link->answer ? 0 : -ENOMEM;
+    return tmbi_tcp_buffer_resize(&link->in, BUFFER_BYTES);
 }
 
 void tmbi_tcp_link_fini(struct tmbi_tcp_link *link)
@@ -31,7 +49,6 @@ void tmbi_tcp_link_fini(struct tmbi_tcp_link *link)
     pthread_mutex_destroy(&link->receive_mutex);
     free(link->in.bytes);
     free(link->out.bytes);
-    free(link->answer);
 }
 
 /* ---- ends ---- */
@@ -53,22 +70,62 @@ void tmbi_tcp_peer_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int sta
     tmbi_wake_self(TMBI_LINE_WAIT);
 }
 
-/* ---- sending ---- */
+/* ---- what is to be sent; with the send mutex ---- */
 
-static int buffer_add(struct tmbi_tcp_buffer *buffer, const void *bytes, size_t count)
+static size_t kept(const struct tmbi_tcp_link *link)
 {
-    if (buffer->capacity - buffer->used < count) {
-        size_t capacity = (buffer->used + count) * 2;
-        uint8_t *larger = realloc(buffer->bytes, capacity);
+    return link->out.used - link->gone;
+}
 
-        if (!larger)
-            return -ENOMEM;
-        buffer->bytes = larger;
-        buffer->capacity = capacity;
-    }
-    memcpy(buffer->bytes + buffer->used, bytes, count);
-    buffer->used += count;
+static bool idle(const struct tmbi_tcp_link *link)
+{
+    return !link->lent_bytes && !kept(link);
+}
+
+static void gone_drop(struct tmbi_tcp_link *link)
+{
+    if (link->gone)
+        memmove(link->out.bytes, link->out.bytes + link->gone, kept(link));
+    link->out.used -= link->gone;
+    link->lent_at -= link->lent_bytes ? link->gone : 0;
+    link->gone = 0;
+}
+
+static int out_reserve(struct tmbi_tcp_link *link, size_t count)
+{
+    struct tmbi_tcp_buffer *out = &link->out;
+    size_t capacity;
+    uint8_t *larger;
+
+    if (out->capacity - out->used >= count)
+        return 0;
+    gone_drop(link);
+    if (out->capacity - out->used >= count)
+        return 0;
+    capacity = (out->used + count) * 2;
+    larger = realloc(out->bytes, capacity);
+    if (!larger)
+        return -ENOMEM;
+    out->bytes = larger;
+    out->capacity = capacity;
     return 0;
+}
+
+/* Behind what was reserved. */
+static void out_add(struct tmbi_tcp_link *link, const void *bytes, size_t count)
+{
+    if (count)
+        memcpy(link->out.bytes + link->out.used, bytes, count);
+    link->out.used += count;
+}
+
+/* What is kept waits for room; while it is more than is good, nothing is heard. */
+static void watch(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    struct tmbi_tcp_link *link = &peer->link;
+
+    tmbi_tcp_watch_link(tcp, peer, kept(link) <= BACKLOG_MAX && !link->lookers,
+                        !idle(link));
 }
 
 /* What the socket took of it all; what ends a link is noticed by who receives. */
@@ -81,27 +138,50 @@ static size_t send_now(struct tmbi_tcp_link *link, struct iovec *parts, size_t c
     return sent < 0 ? 0 : (size_t)sent;
 }
 
-/* With the send mutex. */
+/* Nothing is sent unless all of it can be kept. */
 static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                         struct iovec *parts, size_t count)
 {
-    struct tmbi_tcp_buffer *out = &peer->link.out;
-    bool idle = out->used == 0;
-    size_t sent = idle ? send_now(&peer->link, parts, count) : 0;
-    int rc = 0;
+    struct tmbi_tcp_link *link = &peer->link;
+    size_t total = 0, sent;
 
-    for (size_t i = 0; i < count && rc == 0; i++) {
+    for (size_t i = 0; i < count; i++)
+        total += parts[i].iov_len;
+    if (out_reserve(link, total))
+        return -ENOMEM;
+    sent = idle(link) ? send_now(link, parts, count) : 0;
+    for (size_t i = 0; i < count; i++) {
         size_t gone = sent < parts[i].iov_len ? sent : parts[i].iov_len;
 
         sent -= gone;
-        if (gone < parts[i].iov_len)
-            rc = buffer_add(out, (uint8_t *)parts[i].iov_base + gone,
-                            parts[i].iov_len - gone);
+        out_add(link, (uint8_t *)parts[i].iov_base + gone, parts[i].iov_len - gone);
     }
-    if (out->used && (idle || out->used > BACKLOG_MAX))
-        tmbi_tcp_watch_link(tcp, peer, out->used <= BACKLOG_MAX, true);
-    return rc;
+    watch(tcp, peer);
+    return 0;
 }
+
+/* Of what is kept and lent, in their order, all that the socket takes. */
+static void push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    struct tmbi_tcp_link *link = &peer->link;
+    size_t before = link->lent_bytes ? link->lent_at - link->gone : kept(link);
+    uint8_t *out = link->out.bytes + link->gone;
+    struct iovec parts[] = {{out, before},
+                            {(void *)(uintptr_t)link->lent, link->lent_bytes},
+                            {out + before, kept(link) - before}};
+    size_t sent = send_now(link, parts, 3);
+    size_t lent = sent > before ? sent - before : 0;
+
+    lent = lent < link->lent_bytes ? lent : link->lent_bytes;
+    link->lent += lent;
+    link->lent_bytes -= lent;
+    link->gone += sent - lent;
+    if (kept(link) == 0)
+        gone_drop(link);
+    watch(tcp, peer);
+}
+
+/* ---- sending ---- */
 
 int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
@@ -120,155 +200,144 @@ int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     return rc;
 }
 
-void tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 {
-    struct tmbi_tcp_buffer *out = &peer->link.out;
-    struct iovec part;
-    size_t sent;
+    struct tmbi_tcp_link *link = &peer->link;
+    size_t left;
 
+    pthread_mutex_lock(&link->send_mutex);
+    if (!idle(link))
+        push(tcp, peer);
+    left = kept(link);
+    if (idle(link)) {
+        gone_drop(link);
+        tmbi_tcp_buffer_trim(&link->out);
+    }
+    pthread_mutex_unlock(&link->send_mutex);
+    return left;
+}
+
+/* ---- lending ---- */
+
+/* A payload that its owner waits for. */
+struct loan {
+    struct tmbi_tcp *tcp;
+    struct tmbi_tcp_peer *peer;
+    uint64_t number;
+};
+
+/* With the send mutex. */
+static bool loan_open(const struct loan *loan)
+{
+    return loan->peer->link.lent_bytes && loan->peer->link.loans == loan->number;
+}
+
+static bool loan_over(void *arg)
+{
+    struct loan *loan = arg;
+    struct tmbi_tcp_link *link = &loan->peer->link;
+    bool open;
+
+    pthread_mutex_lock(&link->send_mutex);
+    if (loan_open(loan))
+        push(loan->tcp, loan->peer);
+    open = loan_open(loan);
+    pthread_mutex_unlock(&link->send_mutex);
+    if (open) /* the peer may have to be rid of what it sends us */
+        tmbi_tcp_link_pull(loan->tcp, loan->peer);
+    return !open || !tmbi_tcp_alive(loan->peer);
+}
+
+/* The owner waits no longer: what has not gone is copied. */
+static int loan_end(struct loan *loan)
+{
+    struct tmbi_tcp_link *link = &loan->peer->link;
+    int rc = 0;
+
+    pthread_mutex_lock(&link->send_mutex);
+    if (loan_open(loan)) {
+        rc = out_reserve(link, link->lent_bytes);
+        if (rc == 0) {
+            uint8_t *at = link->out.bytes + link->lent_at;
+
+            memmove(at + link->lent_bytes, at, link->out.used - link->lent_at);
+            memcpy(at, link->lent, link->lent_bytes);
+            link->out.used += link->lent_bytes;
+        }
+        link->lent_bytes = 0;
+    }
+    pthread_mutex_unlock(&link->send_mutex);
+    return rc;
+}
+
+/* With the send mutex. Another thread's loan is open: this payload is copied. */
+static int lend(struct loan *loan, const struct iovec *head, size_t heads,
+                const struct iovec *payload)
+{
+    struct tmbi_tcp_link *link = &loan->peer->link;
+    bool copied = link->lent_bytes > 0;
+    size_t bytes = copied ? payload->iov_len : 0;
+
+    for (size_t i = 0; i < heads; i++)
+        bytes += head[i].iov_len;
+    if (out_reserve(link, bytes))
+        return -ENOMEM;
+    for (size_t i = 0; i < heads; i++)
+        out_add(link, head[i].iov_base, head[i].iov_len);
+    if (copied) {
+        out_add(link, payload->iov_base, payload->iov_len);
+    } else {
+        link->lent = payload->iov_base;
+        link->lent_bytes = payload->iov_len;
+        link->lent_at = link->out.used;
+        loan->number = ++link->loans;
+    }
+    push(loan->tcp, loan->peer);
+    return 0;
+}
+
+int tmbi_tcp_link_lend(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                       struct tmbi_tcp_header *header, const void *body,
+                       size_t body_bytes, const void *payload, size_t payload_bytes,
+                       int64_t deadline)
+{
+    struct loan loan = {.tcp = tcp, .peer = peer};
+    struct iovec head[] = {{header, sizeof *header},
+                           {(void *)(uintptr_t)body, body_bytes}};
+    struct iovec rest = {(void *)(uintptr_t)payload, payload_bytes};
+    int rc, wait_rc;
+
+    header->magic = TMBI_TCP_MAGIC;
+    header->bytes = (uint32_t)(body_bytes + payload_bytes);
     pthread_mutex_lock(&peer->link.send_mutex);
-    part = (struct iovec){out->bytes, out->used};
-    sent = out->used ? send_now(&peer->link, &part, 1) : 0;
-    out->used -= sent;
-    if (sent)
-        memmove(out->bytes, out->bytes + sent, out->used);
-    if (sent)
-        tmbi_tcp_watch_link(tcp, peer, out->used <= BACKLOG_MAX, out->used > 0);
+    rc = peer->link.fd < 0 ? -EHOSTDOWN : lend(&loan, head, 2, &rest);
+    pthread_mutex_unlock(&peer->link.send_mutex);
+    if (rc)
+        return rc;
+    wait_rc = tmbi_tcp_wait(tcp, peer, TMBI_TCP_LINK, loan_over, &loan, deadline);
+    rc = loan_end(&loan);
+    if (wait_rc)
+        return tmbi_tcp_late(peer, "put");
+    if (rc)
+        tmbi_tcp_peer_end(tcp, peer, TMB_PEER_DEAD, "no memory for what it did not take");
+    return rc ? rc : tmbi_tcp_alive(peer) ? 0 : -EHOSTDOWN;
+}
+
+void tmbi_tcp_link_look(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool begin)
+{
+    pthread_mutex_lock(&peer->link.send_mutex);
+    peer->link.lookers += begin ? 1 : -1u;
+    if (peer->link.fd >= 0)
+        watch(tcp, peer);
     pthread_mutex_unlock(&peer->link.send_mutex);
 }
 
-/* ---- receiving; with the receive mutex ---- */
-
-static void link_over(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, const char *why)
-{
-    peer->link.over = true;
-    tmbi_tcp_unwatch(tcp, peer->link.fd);
-    shutdown(peer->link.fd, SHUT_RDWR);
-    tmbi_tcp_peer_end(tcp, peer, TMB_PEER_DEAD, why);
-}
-
-static void garbage(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, const char *why)
-{
-    tmbi_error("tcp: rank %d sent %s: its connection is closed, and it counts as dead",
-               peer->rank, why);
-    link_over(tcp, peer, NULL);
-}
-
-static void hello_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
-                       const uint8_t *body)
-{
-    struct tmbi_tcp_hello hello;
-
-    memcpy(&hello, body, sizeof hello);
-    if (tmbi_tcp_hello_check(tcp, &hello, peer->rank) == 0 &&
-        hello.rank == (uint32_t)peer->rank)
-        /* release: partner is the acquire of who waits for it in connect() */
-        atomic_store_explicit(&peer->link.up, true, memory_order_release);
-    else
-        link_over(tcp, peer, "its greeting was wrong");
-}
-
-/* The others have given us up: we can't go on as if they had not. */
-static void own_death_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
-{
-    tmbi_error("tcp: rank %d has declared this rank dead, for it was silent for longer "
-               "than TMB_TCP_TIMEOUT",
-               peer->rank);
-    tmbi_tcp_peer_end(tcp, &tcp->peers[tcp->head.job->rank], TMB_PEER_DEAD, NULL);
-}
-
-static void message_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
-                         const struct tmbi_tcp_header *header, const uint8_t *body)
-{
-    bool up = atomic_load_explicit(&peer->link.up, memory_order_relaxed);
-
-    /* Declared dead: it may be told so, but is no longer heard. */
-    if (tmbi_tcp_peer_state(&tcp->head, peer->rank) == TMB_PEER_DEAD)
-        return;
-    if (up == (header->kind == TMBI_TCP_HELLO)) {
-        garbage(tcp, peer, up ? "a second greeting" : "no greeting");
-        return;
-    }
-    switch ((enum tmbi_tcp_kind)header->kind) {
-    case TMBI_TCP_HELLO:
-        hello_take(tcp, peer, body);
-        break;
-    case TMBI_TCP_REQUEST:
-        tmbi_tcp_request_take(tcp, peer, header, body);
-        break;
-    case TMBI_TCP_RESPONSE:
-        tmbi_tcp_response_take(tcp, peer, header, body);
-        break;
-    case TMBI_TCP_RING:
-        tmbi_rung((enum tmbi_line)header->line);
-        break;
-    case TMBI_TCP_BEAT:
-        break;
-    case TMBI_TCP_BYE:
-        tmbi_tcp_peer_end(tcp, peer, TMB_PEER_LEFT, NULL);
-        break;
-    case TMBI_TCP_DEAD:
-        own_death_take(tcp, peer);
-        break;
-    }
-}
-
-static void messages_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
-{
-    struct tmbi_tcp_buffer *in = &peer->link.in;
-    struct tmbi_tcp_header header;
-    const char *why = NULL;
-    size_t taken = 0;
-    ssize_t length;
-
-    while (!peer->link.over &&
-           (length = tmbi_tcp_next(in->bytes + taken, in->used - taken, &header, &why)) >
-               0) {
-        message_take(tcp, peer, &header, in->bytes + taken + sizeof header);
-        taken += (size_t)length;
-    }
-    if (why && !peer->link.over)
-        garbage(tcp, peer, why);
-    in->used -= taken;
-    if (taken)
-        memmove(in->bytes, in->bytes + taken, in->used);
-}
-
-/* Returns whether there may be more. */
-static bool receive(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
-{
-    struct tmbi_tcp_buffer *in = &peer->link.in;
-    size_t room = in->capacity - in->used;
-    ssize_t got = recv(peer->link.fd, in->bytes + in->used, room, MSG_DONTWAIT);
-
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return false;
-    if (got <= 0) {
-        link_over(tcp, peer,
-                  got == 0 ? "it ended without leaving" : "its connection broke");
-        return false;
-    }
-    in->used += (size_t)got;
-    atomic_store_explicit(&peer->link.heard_ns, tmbi_clock_ns(), memory_order_relaxed);
-    messages_take(tcp, peer);
-    return (size_t)got == room;
-}
-
-static bool backlogged(struct tmbi_tcp_link *link)
+bool tmbi_tcp_link_backlogged(struct tmbi_tcp_peer *peer)
 {
     bool is;
 
-    pthread_mutex_lock(&link->send_mutex);
-    is = link->out.used > BACKLOG_MAX;
-    pthread_mutex_unlock(&link->send_mutex);
+    pthread_mutex_lock(&peer->link.send_mutex);
+    is = kept(&peer->link) > BACKLOG_MAX;
+    pthread_mutex_unlock(&peer->link.send_mutex);
     return is;
-}
-
-void tmbi_tcp_link_pull(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
-{
-    if (pthread_mutex_trylock(&peer->link.receive_mutex))
-        return;
-    while (!peer->link.over && receive(tcp, peer) && !backlogged(&peer->link))
-        ;
-    pthread_mutex_unlock(&peer->link.receive_mutex);
 }

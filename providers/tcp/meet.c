@@ -201,18 +201,18 @@ int tmbi_tcp_hello_check(const struct tmbi_tcp *tcp, const struct tmbi_tcp_hello
     static const uint32_t version[3] = {TMB_VERSION_MAJOR, TMB_VERSION_MINOR,
                                         TMB_VERSION_PATCH};
 
-    if (memcmp(hello->version, version, sizeof version)) {
-        tmbi_error("tcp: rank %d has Tombolo %" PRIu32 ".%" PRIu32 ".%" PRIu32
-                   ", this rank %d.%d.%d: use one version for all",
-                   rank, hello->version[0], hello->version[1], hello->version[2],
-                   TMB_VERSION_MAJOR, TMB_VERSION_MINOR, TMB_VERSION_PATCH);
+    if (hello->size != (uint32_t)tcp->head.job->size || hello->cookie != tcp->cookie ||
+        memcmp(hello->job, tcp->head.job->name, sizeof hello->job)) {
+        tmbi_error("tcp: a process that says it is rank %d is none of this job", rank);
         return -EPROTO;
     }
-    if (hello->size == (uint32_t)tcp->head.job->size && hello->cookie == tcp->cookie &&
-        !memcmp(hello->job, tcp->head.job->name, sizeof hello->job))
+    if (!memcmp(hello->version, version, sizeof version))
         return 0;
-    tmbi_error("tcp: a process that says it is rank %d is none of this job", rank);
-    return -EPROTO;
+    tmbi_error("tcp: rank %d has Tombolo %" PRIu32 ".%" PRIu32 ".%" PRIu32
+               ", this rank %d.%d.%d: use one version for all",
+               rank, hello->version[0], hello->version[1], hello->version[2],
+               TMB_VERSION_MAJOR, TMB_VERSION_MINOR, TMB_VERSION_PATCH);
+    return -EPROTONOSUPPORT;
 }
 
 /* ---- connecting ---- */

@@ -98,8 +98,10 @@ int tmbi_tcp_place_choose(const struct tmbi_tcp_config *config,
     freeifaddrs(all);
     if (best)
         return 0;
-    if (!config->interface)
+    if (!config->interface) {
+        tmbi_unusable("tcp: no network interface is up, not even lo");
         return -ENODEV;
+    }
     tmbi_error("TMB_TCP_INTERFACE=%s: no interface that is up has this name or address; "
                "`ip address` lists them",
                config->interface);
@@ -123,6 +125,15 @@ static int listen_at(const struct tmbi_tcp_place *place, int port)
     return rc;
 }
 
+void tmbi_tcp_place_full(const struct tmbi_tcp_place *place)
+{
+    if (place->low)
+        tmbi_error("TMB_TCP_PORTS=%d-%d: none is free at %s; each rank takes two",
+                   place->low, place->high, place->text);
+    else
+        tmbi_error("tcp: the kernel has no free port at %s", place->text);
+}
+
 int tmbi_tcp_place_listen(const struct tmbi_tcp_place *place)
 {
     int rc = -EADDRINUSE;
@@ -130,9 +141,9 @@ int tmbi_tcp_place_listen(const struct tmbi_tcp_place *place)
     for (int port = place->low; rc == -EADDRINUSE && port <= place->high; port++)
         rc = listen_at(place, port);
     if (rc == -EADDRINUSE)
-        tmbi_error("TMB_TCP_PORTS=%d-%d: none is free at %s; each rank takes two",
-                   place->low, place->high, place->text);
+        tmbi_tcp_place_full(place);
     else if (rc < 0)
-        tmbi_error("tcp: can't listen at %s: %s", place->text, strerror(-rc));
+        tmbi_error("tcp: can't listen at %s, ports %d-%d (TMB_TCP_PORTS): %s",
+                   place->text, place->low, place->high, strerror(-rc));
     return rc;
 }

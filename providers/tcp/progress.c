@@ -38,14 +38,27 @@ int tmbi_tcp_watch_add(struct tmbi_tcp *tcp, int fd, uint64_t what)
     return epoll_ctl(tcp->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-void tmbi_tcp_watch_link(struct tmbi_tcp *tcp, const struct tmbi_tcp_peer *peer,
-                         bool receive, bool send)
+static void watch_change(struct tmbi_tcp *tcp, int fd, uint64_t what, uint32_t events)
 {
-    struct epoll_event event = {.events =
-                                    (receive ? EPOLLIN : 0u) | (send ? EPOLLOUT : 0u),
-                                .data.u64 = (uint64_t)peer->rank};
+    struct epoll_event event = {.events = events, .data.u64 = what};
 
-    epoll_ctl(tcp->epoll, EPOLL_CTL_MOD, peer->link.fd, &event);
+    epoll_ctl(tcp->epoll, EPOLL_CTL_MOD, fd, &event);
+}
+
+void tmbi_tcp_watch_link(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool receive,
+                         bool send)
+{
+    uint32_t events = (receive ? EPOLLIN : 0u) | (send ? EPOLLOUT : 0u);
+
+    if (events == peer->link.watched)
+        return;
+    peer->link.watched = events;
+    watch_change(tcp, peer->link.fd, (uint64_t)peer->rank, events);
+}
+
+void tmbi_tcp_watch_fabric(struct tmbi_tcp *tcp, bool on)
+{
+    watch_change(tcp, tcp->fabric.wait_fd, EVENT_FABRIC, on ? EPOLLIN : 0u);
 }
 
 void tmbi_tcp_unwatch(struct tmbi_tcp *tcp, int fd)
@@ -64,6 +77,7 @@ int tmbi_tcp_link_adopt(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int fd
     atomic_store_explicit(&peer->link.heard_ns, now, memory_order_relaxed);
     pthread_mutex_lock(&peer->link.send_mutex);
     peer->link.fd = fd;
+    peer->link.watched = EPOLLIN;
     rc = tmbi_tcp_watch_add(tcp, fd, (uint64_t)peer->rank);
     pthread_mutex_unlock(&peer->link.send_mutex);
     if (rc)
@@ -85,6 +99,7 @@ int tmbi_tcp_progress_open(struct tmbi_tcp *tcp)
         rc = tmbi_tcp_watch_add(tcp, tcp->listener, EVENT_LISTEN);
     if (rc == 0)
         rc = tmbi_tcp_watch_add(tcp, tcp->fabric.wait_fd, EVENT_FABRIC);
+    tcp->fabric.watched = true;
     if (rc)
         tmbi_error("tcp: epoll or eventfd: %s", strerror(-rc));
     if (rc)
@@ -163,17 +178,27 @@ static void beats(struct tmbi_tcp *tcp)
 
 /* ---- the thread ---- */
 
-/* Returns whether libfabric lets us sleep. */
-static bool fabric_progress(struct tmbi_tcp *tcp)
+bool tmbi_tcp_fabric_settle(struct tmbi_tcp *tcp)
 {
     struct fid *cq = &tcp->fabric.cq->fid;
-    int rc;
 
-    pthread_mutex_lock(&tcp->fabric.mutex);
     tmbi_tcp_complete(tcp);
-    rc = fi_trywait(tcp->fabric.fabric, &cq, 1);
+    return fi_trywait(tcp->fabric.fabric, &cq, 1) != -FI_EAGAIN;
+}
+
+static void asked(struct tmbi_tcp *tcp)
+{
+    atomic_store_explicit(&tcp->asked_ns, tmbi_clock_ns(), memory_order_relaxed);
+}
+
+/* With nothing of our own under way it was a peer who wants something. */
+static void fabric_event(struct tmbi_tcp *tcp)
+{
+    pthread_mutex_lock(&tcp->fabric.mutex);
+    if (!tcp->fabric.under_way)
+        asked(tcp);
+    tmbi_tcp_complete(tcp);
     pthread_mutex_unlock(&tcp->fabric.mutex);
-    return rc != -FI_EAGAIN;
 }
 
 static void kick_take(struct tmbi_tcp *tcp)
@@ -186,8 +211,10 @@ static void kick_take(struct tmbi_tcp *tcp)
 
 static void link_event(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, uint32_t events)
 {
-    if (events & EPOLLOUT)
+    if (events & EPOLLOUT) {
         tmbi_tcp_link_push(tcp, peer);
+        tmbi_wake_self(TMBI_LINE_WAIT); /* who waits for room */
+    }
     if (events & ~(uint32_t)EPOLLOUT)
         tmbi_tcp_link_pull(tcp, peer);
 }
@@ -202,8 +229,24 @@ static void event_take(struct tmbi_tcp *tcp, const struct epoll_event *event)
         tmbi_tcp_stranger_accept(tcp);
     else if (what >= TMBI_TCP_STRANGER(0) && what != EVENT_FABRIC)
         tmbi_tcp_stranger_hear(tcp, (unsigned)(what - TMBI_TCP_STRANGER(0)));
-    else if (what != EVENT_FABRIC)
+    else if (what == EVENT_FABRIC)
+        fabric_event(tcp);
+    else
         link_event(tcp, &tcp->peers[what], event->events);
+}
+
+/* Who has asked for something may ask for more: it would be asleep by then. */
+static int patience_ms(struct tmbi_tcp *tcp)
+{
+    int64_t asked_ns = atomic_load_explicit(&tcp->asked_ns, memory_order_relaxed);
+    bool settled;
+
+    if (tmbi_clock_ns() - asked_ns < tmbi_spin_ns())
+        return 0;
+    pthread_mutex_lock(&tcp->fabric.mutex);
+    settled = tmbi_tcp_fabric_settle(tcp);
+    pthread_mutex_unlock(&tcp->fabric.mutex);
+    return settled ? (int)(beat_ns(tcp) / 1000000) : 0;
 }
 
 static void *progress_main(void *arg)
@@ -213,8 +256,7 @@ static void *progress_main(void *arg)
 
     tcp->looked_ns = tmbi_clock_ns();
     while (!atomic_load_explicit(&tcp->stop, memory_order_acquire)) {
-        int timeout = fabric_progress(tcp) ? (int)(beat_ns(tcp) / 1000000) : 0;
-        int count = epoll_wait(tcp->epoll, events, EVENTS_AT_ONCE, timeout);
+        int count = epoll_wait(tcp->epoll, events, EVENTS_AT_ONCE, patience_ms(tcp));
 
         for (int i = 0; i < count; i++)
             event_take(tcp, &events[i]);

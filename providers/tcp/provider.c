@@ -40,15 +40,17 @@ static const struct tmbi_env_var env_vars[] = {
      .field = offsetof(struct tmbi_tcp_config, fabric)},
 };
 
-static const struct tmbi_env_table env = {
+const struct tmbi_env_table tmbi_tcp_env = {
     .owner = "tcp", .vars = env_vars, .count = sizeof env_vars / sizeof *env_vars};
 
 #define CAPS (TMBI_CAP_CREATE | TMBI_CAP_DOORBELL | TMBI_CAP_DEATH)
 
 static int endpoint_open(struct tmbi_tcp *tcp)
 {
-    int rc = tmbi_tcp_place_choose(&tcp->config, &tcp->place);
+    int rc = tmbi_tcp_library_load();
 
+    if (!rc)
+        rc = tmbi_tcp_place_choose(&tcp->config, &tcp->place);
     if (rc)
         return rc;
     tcp->listener = tmbi_tcp_place_listen(&tcp->place);
@@ -93,7 +95,7 @@ static int tcp_open(const struct tmbi_job *job, const char *place,
                                        .call_bytes = TMBI_TCP_CALL_BYTES,
                                        .caps = CAPS};
     pthread_mutex_init(&tcp->calls_mutex, NULL);
-    rc = tmbi_env_load(&env, &tcp->config);
+    rc = tmbi_env_load(&tmbi_tcp_env, &tcp->config);
     if (rc == 0)
         rc = endpoint_open(tcp);
     if (rc) {
@@ -115,8 +117,8 @@ static bool all_sent(struct tmbi_tcp *tcp)
         struct tmbi_tcp_link *link = &tcp->peers[i].link;
 
         pthread_mutex_lock(&link->send_mutex);
-        sent =
-            link->out.used == 0 || tmbi_tcp_peer_state(&tcp->head, i) != TMB_PEER_ALIVE;
+        sent = link->out.used == link->gone ||
+               tmbi_tcp_peer_state(&tcp->head, i) != TMB_PEER_ALIVE;
         pthread_mutex_unlock(&link->send_mutex);
     }
     return sent;
@@ -189,7 +191,7 @@ static bool tcp_serve_pending(struct tmbi_endpoint *ep)
 const struct tmbi_provider tmbi_provider_tcp = {
     .name = "tcp",
     .caps = CAPS,
-    .env = &env,
+    .env = &tmbi_tcp_env,
     .open = tcp_open,
     .close = tcp_close,
     .address = tmbi_tcp_address,

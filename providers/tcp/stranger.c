@@ -27,9 +27,11 @@ static void stranger_forget(struct tmbi_tcp *tcp, unsigned index)
     tcp->strangers[index].fd = -1;
 }
 
+/* why: for the log, NULL: it has been told. */
 static void stranger_dismiss(struct tmbi_tcp *tcp, unsigned index, const char *why)
 {
-    tmbi_warn("tcp: a connection to this rank's listener is closed: %s", why);
+    if (why)
+        tmbi_warn("tcp: a connection to this rank's listener is closed: %s", why);
     tmbi_tcp_unwatch(tcp, tcp->strangers[index].fd);
     close(tcp->strangers[index].fd);
     stranger_forget(tcp, index);
@@ -79,12 +81,16 @@ static void stranger_greet(struct tmbi_tcp *tcp, unsigned index)
     struct tmbi_tcp_hello hello;
     struct tmbi_tcp_peer *peer;
     int fd = tcp->strangers[index].fd;
+    int rc;
 
     memcpy(&hello, tcp->strangers[index].in.bytes + sizeof(struct tmbi_tcp_header),
            sizeof hello);
     peer = peer_of(tcp, &hello);
-    if (!peer || tmbi_tcp_hello_check(tcp, &hello, (int)hello.rank)) {
-        stranger_dismiss(tcp, index, "it is no rank that is missed");
+    rc = peer ? tmbi_tcp_hello_check(tcp, &hello, (int)hello.rank) : -ENOENT;
+    if (rc == -EPROTONOSUPPORT) /* it is that rank, and won't come otherwise */
+        tmbi_tcp_peer_end(tcp, peer, TMB_PEER_DEAD, NULL);
+    if (rc) {
+        stranger_dismiss(tcp, index, peer ? NULL : "it is no rank that is missed");
         return;
     }
     stranger_forget(tcp, index);
@@ -115,7 +121,7 @@ void tmbi_tcp_stranger_hear(struct tmbi_tcp *tcp, unsigned index)
     in->used += (size_t)got;
     length = tmbi_tcp_next(in->bytes, in->used, &header, &why);
     if (!why && in->used >= sizeof header && header.kind != TMBI_TCP_HELLO)
-        why = "it sent no greeting";
+        why = "it does not greet";
     if (why)
         stranger_dismiss(tcp, index, why);
     else if (length > 0)

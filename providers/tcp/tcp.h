@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ranks on hosts that share no memory. Puts and gets are libfabric's one-sided writes and
- * reads. Everything else goes by links, one TCP connection of ours per pair of ranks:
- * requests to the target's agent, doorbells, and the news that a peer is alive, leaves,
- * or has died, which libfabric doesn't tell.
+ * Ranks on hosts that share no memory. Large puts and gets are libfabric's one-sided
+ * writes and reads. Everything else goes by links, one TCP connection of ours per pair of
+ * ranks: small puts and gets and other requests to the target's agent, doorbells, and the
+ * news that a peer is alive, leaves, or has died, which libfabric doesn't tell.
  *
  * One thread per process, the progress thread, sleeps on libfabric's descriptor and on
- * the links, so that a passive target serves while it computes. Threads of the
- * application that wait for an answer or a completion look themselves before they sleep.
+ * the links, so that a passive target serves while it computes; after a request it stays
+ * awake for TMB_SPIN. Threads of the application that wait for an answer or a completion
+ * look themselves before they sleep, and while they do it isn't woken by what they wait
+ * for.
  *
  * Locks, in this order: a link's receive mutex, then any of: a link's send mutex, the
  * calls' mutex, the fabric's mutex. None of these three is held while taking another.
@@ -48,13 +50,23 @@ struct tmbi_tcp_buffer {
 };
 
 struct tmbi_tcp_link {
-    int fd;                        /* -1: none. Set once, before `up` */
-    atomic_bool up;                /* hellos were exchanged; release after fd */
-    pthread_mutex_t send_mutex;    /* protects what follows */
-    struct tmbi_tcp_buffer out;    /* what the socket did not take */
+    int fd;                     /* -1: none. Set once, before `up` */
+    atomic_bool up;             /* hellos were exchanged; release after fd */
+    pthread_mutex_t send_mutex; /* protects what follows */
+    struct tmbi_tcp_buffer out; /* what the socket is still to take, from `gone` on */
+    size_t gone;
+    const uint8_t *lent; /* the caller's: follows `out` up to lent_at */
+    size_t lent_bytes, lent_at;
+    uint64_t loans;
+    unsigned lookers; /* threads that look for what comes, before they sleep */
+    uint32_t watched; /* the events that wake the progress thread */
     pthread_mutex_t receive_mutex; /* protects what follows */
     struct tmbi_tcp_buffer in;
-    uint8_t *answer;                   /* payload of an answer: TMBI_TCP_CALL_BYTES */
+    struct tmbi_request put; /* of which a part has come; its count is 0: none */
+    uint64_t put_done;       /* bytes of it */
+    int32_t put_status;
+    uint64_t puts_taken; /* puts of the peer's that were executed and not answered */
+    int32_t puts_status;
     bool over;                         /* the peer sends no more */
     _Atomic int64_t sent_ns, heard_ns; /* relaxed: when last */
 };
@@ -71,13 +83,13 @@ struct tmbi_tcp_peer {
     fi_addr_t fabric;            /* libfabric's name for it */
     uint64_t anchor, anchor_key; /* where its anchor is */
     struct tmbi_tcp_link link;
-    /* Puts, counted; seq_cst, changed under the fabric's mutex as is the queue of those
+    /* Writes, counted; seq_cst, changed under the fabric's mutex as is the queue of those
      * that are not complete, in order. A flush waits for those before it only. */
     _Atomic uint64_t posted, completed;
     struct tmbi_tcp_transfer *oldest, *newest;
-    /* Puts of single words, which go by the link; seq_cst, changed by who sends them and
-     * who pulls their answers. */
-    _Atomic uint64_t words_sent, words_answered;
+    /* Puts by the link; seq_cst, changed by who sends them and who pulls their answers.
+     */
+    _Atomic uint64_t sent, answered;
     _Atomic int put_status; /* why one failed since the last flush */
 };
 
@@ -93,6 +105,7 @@ struct tmbi_tcp_transfer;
 struct tmbi_tcp_fabric {
     pthread_mutex_t mutex; /* protects all below but what open() sets */
     struct fi_info *info;
+    bool sockets; /* it moves bytes as a link does */
     struct fid_fabric *fabric;
     struct fid_domain *domain;
     struct fid_ep *ep;
@@ -102,6 +115,10 @@ struct tmbi_tcp_fabric {
     uint64_t next_key;
     struct tmbi_tcp_transfer *free, *all;
     unsigned transfers, transfers_max;
+    unsigned under_way; /* of them: libfabric has them */
+    unsigned lookers;   /* threads that look for completions */
+    unsigned sleepers;  /* threads that sleep until there are some */
+    bool watched;       /* wait_fd wakes the progress thread */
 };
 
 struct tmbi_tcp_registration {
@@ -135,7 +152,8 @@ struct tmbi_tcp {
         int fd; /* -1: free */
         struct tmbi_tcp_buffer in;
     } strangers[TMBI_TCP_STRANGERS];
-    int64_t looked_ns; /* when it last looked at all links */
+    int64_t looked_ns;        /* when it last looked at all links */
+    _Atomic int64_t asked_ns; /* when a peer last asked for something; relaxed */
 
     pthread_mutex_t calls_mutex; /* protects calls, call_id */
     struct tmbi_tcp_call *calls;
@@ -154,6 +172,13 @@ int tmbi_tcp_place_choose(const struct tmbi_tcp_config *config,
                           struct tmbi_tcp_place *place);
 /* A listening socket there, or a negative errno. Logs. */
 int tmbi_tcp_place_listen(const struct tmbi_tcp_place *place);
+/* Say that no port is free. */
+void tmbi_tcp_place_full(const struct tmbi_tcp_place *place);
+
+/* ---- library.c ---- */
+
+/* Before anything of libfabric's is called. -ENODEV, logged at info: it isn't there. */
+int tmbi_tcp_library_load(void);
 
 /* ---- fabric.c ---- */
 
@@ -172,28 +197,69 @@ void tmbi_tcp_complete(struct tmbi_tcp *tcp);
 int tmbi_tcp_anchor_read(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                          int64_t deadline);
 void tmbi_tcp_transfers_free(struct tmbi_tcp *tcp);
+
+/* ---- put.c, get.c ---- */
+
 int tmbi_tcp_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
                  size_t bytes);
+/* Wait for the puts that libfabric has, or for those that went by the link: one way
+ * overtakes the other. */
+int tmbi_tcp_writes_await(const struct tmbi_remote *remote);
+int tmbi_tcp_sent_await(const struct tmbi_remote *remote);
+/* A peer has executed as many puts of ours, of which one may have failed. False: we have
+ * sent no such. */
+bool tmbi_tcp_puts_answered(struct tmbi_tcp_peer *peer, uint64_t count, int status);
+int tmbi_tcp_flush(const struct tmbi_remote *remote);
 int tmbi_tcp_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
                  size_t bytes);
-int tmbi_tcp_flush(const struct tmbi_remote *remote);
+
+/* ---- wait.c ---- */
+
+/* What a wait is for: an answer on a peer's link, or a completion. */
+enum tmbi_tcp_source { TMBI_TCP_LINK = 1, TMBI_TCP_FABRIC = 2 };
+
+/* This thread looks for completions, or no longer. Around what has several, of which each
+ * would wake the progress thread. */
+void tmbi_tcp_fabric_look(struct tmbi_tcp *tcp, bool begin);
+/* Wait as tmbi_wait_until(): ready() looks for what comes from the source itself. */
+int tmbi_tcp_wait(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                  enum tmbi_tcp_source source, tmbi_ready *ready, void *arg,
+                  int64_t deadline);
+/* Log that an operation did not end in time. Returns -ETIMEDOUT. */
+int tmbi_tcp_late(const struct tmbi_tcp_peer *peer, const char *what);
 
 /* ---- link.c ---- */
 
+/* Room for at least so much; what is used stays. */
+int tmbi_tcp_buffer_resize(struct tmbi_tcp_buffer *buffer, size_t capacity);
+/* An empty one is made small again: a peer costs little while it is idle. */
+void tmbi_tcp_buffer_trim(struct tmbi_tcp_buffer *buffer);
 int tmbi_tcp_link_init(struct tmbi_tcp_link *link);
 void tmbi_tcp_link_fini(struct tmbi_tcp_link *link);
 /* Send a message, or keep what the socket does not take. -ENOMEM, -EHOSTDOWN. */
 int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
                        size_t body_bytes, const void *payload, size_t payload_bytes);
-/* Send what was kept. */
-void tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
-/* Take what has come, unless another thread does. */
-void tmbi_tcp_link_pull(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+/* Send a message whose payload is the caller's until it has gone: at most until the
+ * deadline, then it is copied. Logs a time-out. */
+int tmbi_tcp_link_lend(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                       struct tmbi_tcp_header *header, const void *body,
+                       size_t body_bytes, const void *payload, size_t payload_bytes,
+                       int64_t deadline);
+/* Send what was kept. Returns how much still is. */
+size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+/* A thread looks for what comes on a link, or no longer. */
+void tmbi_tcp_link_look(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool begin);
 /* A peer has ended, for good. why: for the log, NULL: it is known or expected. */
 void tmbi_tcp_peer_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int state,
                        const char *why);
+/* So much is kept that the peer has to read first. */
+bool tmbi_tcp_link_backlogged(struct tmbi_tcp_peer *peer);
 
+/* ---- receive.c ---- */
+
+/* Take what has come, unless another thread does. */
+void tmbi_tcp_link_pull(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* ---- meet.c ---- */
 
 int tmbi_tcp_identify(struct tmbi_tcp *tcp);
@@ -203,7 +269,8 @@ int tmbi_tcp_connect(struct tmbi_endpoint *ep, const uint8_t *addresses, size_t 
 int tmbi_tcp_reach(struct tmbi_endpoint *ep, int rank, const char **why);
 int tmbi_tcp_peer_state(struct tmbi_endpoint *ep, int rank);
 void tmbi_tcp_peer_host(struct tmbi_endpoint *ep, int rank, uint64_t *host, int64_t *pid);
-/* Check a peer's hello; logs. */
+/* Check a peer's hello; logs. -EPROTONOSUPPORT: it is that rank, but of another version;
+ * -EPROTO: it is none of the job. */
 int tmbi_tcp_hello_check(const struct tmbi_tcp *tcp, const struct tmbi_tcp_hello *hello,
                          int rank);
 int tmbi_tcp_hello_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
@@ -226,9 +293,14 @@ void tmbi_tcp_progress_close(struct tmbi_tcp *tcp);
  */
 #define TMBI_TCP_STRANGER(index) ((UINT64_C(1) << 32) + (index))
 int tmbi_tcp_watch_add(struct tmbi_tcp *tcp, int fd, uint64_t what);
-/* Watch a link for what comes, or, while more is kept than is good, for room only. */
-void tmbi_tcp_watch_link(struct tmbi_tcp *tcp, const struct tmbi_tcp_peer *peer,
-                         bool receive, bool send);
+/* Watch a link for what comes, for room to send, or both; with its send mutex. */
+void tmbi_tcp_watch_link(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool receive,
+                         bool send);
+/* Watch libfabric's descriptor, or don't. */
+void tmbi_tcp_watch_fabric(struct tmbi_tcp *tcp, bool on);
+/* Look for completions and have libfabric's descriptor tell of the next. Returns whether
+ * it will; with the fabric's mutex. */
+bool tmbi_tcp_fabric_settle(struct tmbi_tcp *tcp);
 void tmbi_tcp_unwatch(struct tmbi_tcp *tcp, int fd);
 /* Take a connected socket for a peer's link. */
 int tmbi_tcp_link_adopt(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int fd);
@@ -249,13 +321,18 @@ void tmbi_tcp_mem_detach(struct tmbi_remote *remote);
 
 int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request,
                   const void *in, size_t in_bytes, void *out, size_t out_bytes);
-/* Put a word, at most 8 bytes, of which nobody sees a part. Answered later. */
-int tmbi_tcp_word_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
-                      size_t bytes);
+/* Ask for a put, which is answered later: at most TMBI_TCP_PUT_BYTES. */
+int tmbi_tcp_put_send(const struct tmbi_remote *remote, uint64_t offset, const void *src,
+                      size_t bytes, int64_t deadline);
 /* A peer's request and a peer's answer, by whoever pulled it. */
 void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                            const struct tmbi_tcp_header *header, const uint8_t *body);
-void tmbi_tcp_response_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+/* A put of a peer's has been executed, or not. */
+void tmbi_tcp_put_taken(struct tmbi_tcp_peer *peer, int status);
+/* Answer the puts among the requests that were taken. */
+void tmbi_tcp_puts_answer(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+/* False: it answers nothing that was asked. */
+bool tmbi_tcp_response_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                             const struct tmbi_tcp_header *header, const uint8_t *body);
 
 /* ---- bell.c ---- */
@@ -268,5 +345,6 @@ void tmbi_tcp_ring(struct tmbi_endpoint *ep, int rank, enum tmbi_line line);
 int tmbi_tcp_sleep(struct tmbi_endpoint *ep, enum tmbi_line line, int64_t timeout_ns);
 
 extern const struct tmbi_provider tmbi_provider_tcp;
+extern const struct tmbi_env_table tmbi_tcp_env;
 
 #endif

@@ -2,7 +2,6 @@
 #include "wire.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is little-endian");
@@ -15,7 +14,9 @@ static bool length_fits(const struct tmbi_tcp_header *header)
         return header->bytes == sizeof(struct tmbi_tcp_hello);
     case TMBI_TCP_REQUEST:
         return header->bytes >= sizeof(struct tmbi_request) &&
-               header->bytes - sizeof(struct tmbi_request) <= TMBI_TCP_CALL_BYTES &&
+               header->bytes - sizeof(struct tmbi_request) <=
+                   (header->id == TMBI_TCP_PUTS ? TMBI_TCP_PUT_BYTES
+                                                : TMBI_TCP_CALL_BYTES) &&
                header->value <= TMBI_TCP_CALL_BYTES;
     case TMBI_TCP_RESPONSE:
         return header->bytes <= TMBI_TCP_CALL_BYTES;
@@ -27,15 +28,15 @@ static bool length_fits(const struct tmbi_tcp_header *header)
 static const char *header_fault(const struct tmbi_tcp_header *header)
 {
     if (header->magic != TMBI_TCP_MAGIC)
-        return "it speaks no Tombolo, or another version of it";
+        return "it is none of Tombolo's, or another version's";
     if (header->kind < TMBI_TCP_HELLO || header->kind > TMBI_TCP_DEAD)
-        return "a message of an unknown kind";
+        return "its kind is unknown";
     if (!length_fits(header))
-        return "a message of a length that its kind can't have";
+        return "its length is none that its kind has";
     if (header->line >= TMBI_LINES)
-        return "a message for an unknown line";
+        return "it is for an unknown line";
     if (header->status > 0 || header->status < -4095)
-        return "a status that is no error";
+        return "its status is no error";
     return NULL;
 }
 
@@ -52,4 +53,17 @@ ssize_t tmbi_tcp_next(const uint8_t *bytes, size_t have, struct tmbi_tcp_header 
         return -EPROTO;
     length = sizeof *header + header->bytes;
     return have < length ? 0 : (ssize_t)length;
+}
+
+bool tmbi_tcp_put_begins(const uint8_t *bytes, size_t have,
+                         struct tmbi_tcp_header *header, struct tmbi_request *request)
+{
+    if (have < TMBI_TCP_PUT_HEAD)
+        return false;
+    memcpy(header, bytes, sizeof *header);
+    memcpy(request, bytes + sizeof *header, sizeof *request);
+    return !header_fault(header) && header->kind == TMBI_TCP_REQUEST &&
+           header->id == TMBI_TCP_PUTS && request->kind == TMBI_REQUEST_PUT &&
+           header->bytes - sizeof *request == request->count &&
+           have < sizeof *header + header->bytes;
 }

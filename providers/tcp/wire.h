@@ -8,6 +8,7 @@
 #ifndef TMBI_TCP_WIRE_H
 #define TMBI_TCP_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,17 +17,21 @@
 #include "../../core/shared.h"
 
 #define TMBI_TCP_MAGIC      0x31504354u /* "TCP1" */
-#define TMBI_TCP_CALL_BYTES 65536u      /* the most payload of a message */
+#define TMBI_TCP_CALL_BYTES 65536u      /* the most payload of a message, */
+#define TMBI_TCP_PUT_BYTES  1048576u    /* but for puts, which are received in place */
 
 enum tmbi_tcp_kind {
     TMBI_TCP_HELLO = 1,    /* first, both ways: struct tmbi_tcp_hello */
     TMBI_TCP_REQUEST = 2,  /* struct tmbi_request, payload; `value`: bytes to answer */
-    TMBI_TCP_RESPONSE = 3, /* payload; `status`, and `value`: the result */
+    TMBI_TCP_RESPONSE = 3, /* payload; `status`, and `value`: the result, or of puts how
+                              many were executed since the last answer */
     TMBI_TCP_RING = 4,     /* `line` */
     TMBI_TCP_BEAT = 5,     /* nothing: the sender is alive */
     TMBI_TCP_BYE = 6,      /* the sender leaves the job; nothing follows */
     TMBI_TCP_DEAD = 7 /* the sender has declared the receiver dead; nothing follows */
 };
+
+#define TMBI_TCP_PUTS 0 /* nobody waits for the answer to one of them */
 
 struct tmbi_tcp_header {
     uint32_t magic;
@@ -34,7 +39,7 @@ struct tmbi_tcp_header {
     uint16_t line;  /* enum tmbi_line */
     uint32_t bytes; /* of body and payload, which follow */
     int32_t status; /* 0, or a negative errno */
-    uint64_t id;    /* which request is answered */
+    uint64_t id;    /* which request is answered; TMBI_TCP_PUTS: puts */
     uint64_t value;
 };
 _Static_assert(sizeof(struct tmbi_tcp_header) == 32, "header layout");
@@ -51,6 +56,14 @@ _Static_assert(sizeof(struct tmbi_tcp_hello) == 72, "hello layout");
 
 #define TMBI_TCP_MESSAGE_MAX                                                             \
     (sizeof(struct tmbi_tcp_header) + sizeof(struct tmbi_request) + TMBI_TCP_CALL_BYTES)
+
+/* What a put has before its payload. */
+#define TMBI_TCP_PUT_HEAD (sizeof(struct tmbi_tcp_header) + sizeof(struct tmbi_request))
+
+/* Whether `have` bytes begin with the head of a valid put, and lack a part of its
+ * payload. */
+bool tmbi_tcp_put_begins(const uint8_t *bytes, size_t have,
+                         struct tmbi_tcp_header *header, struct tmbi_request *request);
 
 /*
  * The next message in `have` bytes. Returns its length, header included, and its header;

@@ -186,6 +186,12 @@ static void case_hammer_create(void)
     hammer(MEMORY_HEAP, 300);
 }
 
+static void case_hammer_adopted(void)
+{
+    hammer(MEMORY_ADOPTED_HEAP, 300);
+    hammer(MEMORY_BLOCK, 300);
+}
+
 static void accumulate_on(enum memory memory)
 {
     enum { COUNT = 20000 };
@@ -218,11 +224,13 @@ static void case_accumulate(void)
         accumulate_on((enum memory)memory);
 }
 
-const struct suite_case atomic_cases[] = {{"atomic/operations", 1, case_operations},
-                                          {"atomic/wraps", 1, case_wraps},
-                                          {"atomic/nan", 1, case_nan},
-                                          {"atomic/errors", 1, case_errors},
-                                          {"atomic/hammer_alloc", 1, case_hammer_alloc},
-                                          {"atomic/hammer_create", 1, case_hammer_create},
-                                          {"atomic/accumulate", 1, case_accumulate},
-                                          {0}};
+const struct suite_case atomic_cases[] = {
+    {"atomic/operations", 1, case_operations},
+    {"atomic/wraps", 1, case_wraps},
+    {"atomic/nan", 1, case_nan},
+    {"atomic/errors", 1, case_errors},
+    {"atomic/hammer_alloc", 1, case_hammer_alloc},
+    {"atomic/hammer_create", 1, case_hammer_create},
+    {"atomic/hammer_adopted", 1, case_hammer_adopted},
+    {"atomic/accumulate", 1, case_accumulate},
+    {0}};

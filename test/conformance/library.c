@@ -62,6 +62,10 @@ static void case_peer_info(void)
         CHECK(info.host == told[i].host && info.pid == told[i].pid);
         CHECK(i == me || strcmp(info.provider, "self"));
         CHECK((info.host == self.host && info.pid == self.pid) == (i == me));
+        CHECK(*info.hostname && !strcmp(info.hostname, told[i].hostname));
+        CHECK(!strcmp(info.region, told[i].region));
+        CHECK(i == me || !info.mapped ||
+              (*info.region && !strcmp(info.region, self.region)));
     }
     EXPECT(tmb_peer_info(ranks, &info, sizeof(info)), -EINVAL);
     EXPECT(tmb_peer_info(0, &info, sizeof(info) + 1), -EINVAL);

@@ -41,6 +41,7 @@ static void case_exclusion(void)
 static void case_exclusion_create(void)
 {
     exclusion_on(MEMORY_HEAP, 500);
+    exclusion_on(MEMORY_ADOPTED_HEAP, 500);
 }
 
 /* Readers and writers mixed: readers never see the words differ. */

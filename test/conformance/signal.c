@@ -34,6 +34,9 @@ static void case_ping_pong_create(void)
 {
     ping_pong_on(MEMORY_HEAP, 200);
     ping_pong_on(MEMORY_STATIC, 200);
+    ping_pong_on(MEMORY_BLOCK, 200);
+    ping_pong_on(MEMORY_ADOPTED_HEAP, 200);
+    ping_pong_on(MEMORY_ADOPTED_STATIC, 200);
 }
 
 static void case_counting(void)

@@ -12,9 +12,10 @@
 int me, ranks;
 
 static const struct suite_case *const families[] = {
-    library_cases, team_cases,    collective_cases,  window_cases, transfer_cases,
-    strided_cases, bounds_cases,  atomic_cases,      signal_cases, lock_cases,
-    thread_cases,  adapter_cases, adapter_call_cases};
+    library_cases, team_cases,   collective_cases,   window_cases,
+    block_cases,   adopt_cases,  adopt_thread_cases, transfer_cases,
+    strided_cases, bounds_cases, atomic_cases,       signal_cases,
+    lock_cases,    thread_cases, adapter_cases,      adapter_call_cases};
 
 static atomic_int failures; /* of this rank in the current case */
 static const char *running;
@@ -74,29 +75,72 @@ uint64_t suite_random(uint64_t *state)
     return *state;
 }
 
+/* A multiple of 8, and of no more: atomics need that much. */
+#define MARGIN      ((size_t)24)
+#define MARGIN_BYTE 0xa5
+
+/* Memory with other data before and behind it. */
+static uint8_t *memory_take(enum memory memory, size_t bytes)
+{
+    static _Alignas(64) uint8_t storage[STATIC_BYTES + 2 * MARGIN];
+    void *block = NULL;
+
+    if (memory == MEMORY_STATIC || memory == MEMORY_ADOPTED_STATIC)
+        return storage;
+    if (memory == MEMORY_BLOCK)
+        OK(tmb_mem_alloc(bytes + 2 * MARGIN, &block));
+    else
+        block = malloc(bytes + 2 * MARGIN);
+    return block;
+}
+
+static void memory_give(enum memory memory, uint8_t *around)
+{
+    if (memory == MEMORY_BLOCK)
+        OK(tmb_mem_free(around));
+    else if (memory == MEMORY_HEAP || memory == MEMORY_ADOPTED_HEAP)
+        free(around);
+}
+
 void window_open(struct window *window, enum memory memory, size_t bytes)
 {
-    static _Alignas(64) uint8_t storage[STATIC_BYTES];
+    unsigned flags = memory == MEMORY_ADOPTED_HEAP || memory == MEMORY_ADOPTED_STATIC
+                         ? TMB_WIN_ADOPT
+                         : 0;
     void *ptr = NULL;
 
-    window->memory = memory;
+    *window = (struct window){.memory = memory, .bytes = bytes};
     if (memory == MEMORY_ALLOC) {
         OK(tmb_win_alloc(TMB_TEAM_WORLD, bytes, 0, &window->win));
         OK(tmb_win_ptr(window->win, me, &ptr));
         window->mine = ptr;
         return;
     }
-    window->mine =
-        memory == MEMORY_STATIC ? storage : aligned_alloc(64, (bytes + 63) / 64 * 64);
+    window->around = memory_take(memory, bytes);
+    window->mine = window->around + MARGIN;
+    memset(window->around, MARGIN_BYTE, bytes + 2 * MARGIN);
     memset(window->mine, 0, bytes);
-    OK(tmb_win_create(TMB_TEAM_WORLD, window->mine, bytes, 0, &window->win));
+    OK(tmb_win_create(TMB_TEAM_WORLD, window->mine, bytes, flags, &window->win));
+}
+
+/* Nothing around it has changed. */
+static void margins_check(const struct window *window)
+{
+    const uint8_t *behind = window->mine + window->bytes;
+    bool kept = true;
+
+    for (size_t i = 0; i < MARGIN; i++)
+        kept = kept && window->around[i] == MARGIN_BYTE && behind[i] == MARGIN_BYTE;
+    CHECK(kept);
 }
 
 void window_close(struct window *window)
 {
     OK(tmb_win_free(window->win));
-    if (window->memory == MEMORY_HEAP)
-        free(window->mine);
+    if (!window->around)
+        return;
+    margins_check(window);
+    memory_give(window->memory, window->around);
 }
 
 static void too_long(int number)
@@ -147,6 +191,14 @@ bool mapped(int rank)
     struct tmb_peer_info info = {0};
 
     return !tmb_peer_info(rank, &info, sizeof(info)) && info.mapped;
+}
+
+bool must_adopt(int rank, const char *what)
+{
+    const char *adopts = getenv("SUITE_ADOPTS");
+
+    return rank != me && mapped(rank) && adopts &&
+           (!strcmp(adopts, "all") || !strcmp(adopts, what));
 }
 
 /* All ranks answer alike, though some may map what others don't. */

@@ -78,6 +78,17 @@ static void case_sizes_static(void)
     sizes_on(MEMORY_STATIC);
 }
 
+static void case_sizes_block(void)
+{
+    sizes_on(MEMORY_BLOCK);
+}
+
+static void case_sizes_adopted(void)
+{
+    sizes_on(MEMORY_ADOPTED_HEAP);
+    sizes_on(MEMORY_ADOPTED_STATIC);
+}
+
 static void case_alignments(void)
 {
     struct window w;
@@ -252,6 +263,34 @@ static void case_fence_orders(void)
 }
 
 /* A rank that computes, and calls nothing, is served all along. */
+/* Of two puts to one place the later one stays, however either of them travels; and a get
+ * sees both, and a signal comes after them. */
+static void case_order(void)
+{
+    static const size_t sizes[] = {8, 3000, 40000, 300000, 2000000};
+    int count = sizeof(sizes) / sizeof(sizes[0]), right = (me + 1) % ranks;
+    uint8_t *first = buffer(), *second = buffer() + PART;
+    struct window w;
+
+    window_open(&w, MEMORY_ALLOC, PART);
+    for (int i = 0; i < count * count; i++) {
+        size_t before = sizes[i / count], after = sizes[i % count];
+
+        pattern_fill(first, before, (uint64_t)i);
+        pattern_fill(second, after, (uint64_t)i + 77);
+        OK(tmb_put(w.win, right, 64, first, before));
+        OK(tmb_put_signal(w.win, right, 64, second, after, 0, TMB_SIGNAL_SET,
+                          (uint64_t)i + 1));
+        memset(first, 0, before);
+        OK(tmb_get(w.win, right, 64, first, after));
+        CHECK(pattern_is(first, after, (uint64_t)i + 77));
+        OK(tmb_wait(w.win, 0, TMB_GE, (uint64_t)i + 1, TMB_FOREVER, NULL));
+        CHECK(pattern_is(w.mine + 64, after, (uint64_t)i + 77));
+        OK(tmb_barrier(TMB_TEAM_WORLD, TMB_FOREVER));
+    }
+    window_close(&w);
+}
+
 static void case_passive(void)
 {
     int64_t end;
@@ -282,6 +321,9 @@ const struct suite_case transfer_cases[] = {
     {"transfer/sizes_alloc", 1, case_sizes_alloc},
     {"transfer/sizes_heap", 1, case_sizes_heap},
     {"transfer/sizes_static", 1, case_sizes_static},
+    {"transfer/sizes_block", 1, case_sizes_block},
+    {"transfer/sizes_adopted", 1, case_sizes_adopted},
+    {"transfer/order", 1, case_order},
     {"transfer/alignments", 1, case_alignments},
     {"transfer/stack", 1, case_stack},
     {"transfer/all_to_all", 1, case_all_to_all},

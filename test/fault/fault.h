@@ -24,6 +24,7 @@
 #define BOUND (10 * SECOND)
 
 extern int me, size;
+extern int thread_level; /* for tmb_init(): TMB_THREAD_SINGLE unless changed */
 
 #define CHECK(condition)                                                                 \
     do {                                                                                 \

@@ -7,16 +7,35 @@
  *                                         while it is there
  */
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include "fault.h"
 
-/* Each rank's share, written to in every page. */
-static tmb_win *fill(size_t bytes)
+/* Memory of the library's, or, with FAULT_ADOPT, of ours, which takes as much of the
+ * region. */
+static tmb_win *part_make(size_t bytes)
 {
     tmb_win *win;
     void *part;
 
-    OK(tmb_win_alloc(TMB_TEAM_WORLD, bytes / (size_t)size, 0, &win));
+    if (!getenv("FAULT_ADOPT")) {
+        OK(tmb_win_alloc(TMB_TEAM_WORLD, bytes, 0, &win));
+        return win;
+    }
+    part = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(part != MAP_FAILED);
+    OK(tmb_win_create(TMB_TEAM_WORLD, part, bytes, TMB_WIN_ADOPT, &win));
+    for (int i = 0; i < size; i++)
+        OK(tmb_win_ptr(win, i, &part));
+    return win;
+}
+
+/* Each rank's share, written to in every page. */
+static tmb_win *fill(size_t bytes)
+{
+    tmb_win *win = part_make(bytes / (size_t)size);
+    void *part;
+
     OK(tmb_win_ptr(win, me, &part));
     for (size_t at = 0; at + 8 <= bytes / (size_t)size; at += 4096) {
         CHECK(((uint8_t *)part)[at] == 0);

@@ -9,7 +9,7 @@
 
 #include "../../providers/tcp/wire.h"
 
-static uint8_t bytes[TMBI_TCP_MESSAGE_MAX + 64];
+static uint8_t bytes[TMBI_TCP_PUT_HEAD + TMBI_TCP_PUT_BYTES + 64];
 static struct tmbi_tcp_header got;
 static const char *why;
 
@@ -42,18 +42,24 @@ static void lengths_are_the_kinds(void **state)
 {
     static const struct {
         enum tmbi_tcp_kind kind;
+        uint64_t id;
         uint32_t least, most;
     } kinds[] = {
-        {TMBI_TCP_HELLO, 72, 72}, {TMBI_TCP_REQUEST, 64, 64 + TMBI_TCP_CALL_BYTES},
-        {TMBI_TCP_RING, 0, 0},    {TMBI_TCP_RESPONSE, 0, TMBI_TCP_CALL_BYTES},
-        {TMBI_TCP_BEAT, 0, 0},    {TMBI_TCP_BYE, 0, 0},
-        {TMBI_TCP_DEAD, 0, 0},
+        {TMBI_TCP_HELLO, 1, 72, 72},
+        {TMBI_TCP_REQUEST, 1, 64, 64 + TMBI_TCP_CALL_BYTES},
+        {TMBI_TCP_REQUEST, TMBI_TCP_PUTS, 64, 64 + TMBI_TCP_PUT_BYTES},
+        {TMBI_TCP_RING, 1, 0, 0},
+        {TMBI_TCP_RESPONSE, 1, 0, TMBI_TCP_CALL_BYTES},
+        {TMBI_TCP_BEAT, 1, 0, 0},
+        {TMBI_TCP_BYE, 1, 0, 0},
+        {TMBI_TCP_DEAD, 1, 0, 0},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         struct tmbi_tcp_header header = header_of(kinds[i].kind, kinds[i].least);
 
+        header.id = kinds[i].id;
         assert_int_equal(next(&header, sizeof bytes), sizeof header + kinds[i].least);
         header.bytes = kinds[i].most;
         assert_int_equal(next(&header, sizeof bytes), sizeof header + kinds[i].most);

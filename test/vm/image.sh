@@ -10,9 +10,9 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 build=$(realpath "${BUILD:-$top/build}")
 vm=$build/vm
 kernel=$vm/kernel       # the unpacked package
-drivers=(virtio_pci virtio_console virtio_net uio vfio_pci vfio_iommu_type1)
+drivers=(virtio_pci virtio_console virtio_net sch_netem uio vfio_pci vfio_iommu_type1)
 programs=(tombolo conformance quiet kmod_check hello_put halo2d shared_counter work_queue
-    fault_chaos fault_jobs fault_machines fault_locks fault_routes fault_waits
+    fault_chaos fault_jobs fault_machines fault_locks fault_routes fault_waits fault_links
     tcp_pingpong uio_pingpong waiting)
 
 complain() { # TEXT...
@@ -142,6 +142,9 @@ add_base() { # ROOT
     install -m 755 "$here/init" "$1/init"
     install -m 755 "$here/ivshmem" "$1/bin"
     "${CC:-gcc}" -O2 -Wall -static -o "$1/bin/agent" "$here/agent.c"
+    # Busybox's knows no netem.
+    rm -f "$1/bin/tc"
+    add_closure "$1" "$(command -v tc)" bin/tc
     mkdir -p "$1/dev" "$1/etc"
     printf '%s\n' 'root:x:0:0:root:/root:/bin/sh' 'nobody:x:65534:65534:nobody:/:/bin/sh' \
         >"$1/etc/passwd"

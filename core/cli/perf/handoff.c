@@ -110,7 +110,7 @@ static int handoff_row(const struct perf *perf, handoff_round *go,
     if (rc == 0 && perf->rank == 0)
         handoff_report(perf, what, &samples);
     perf_samples_free(&samples);
-    perf_window_close(&w);
+    perf_window_close(perf, &w);
     return rc;
 }
 

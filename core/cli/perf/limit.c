@@ -38,8 +38,11 @@ int perf_limit_cacheline(const struct perf *perf, struct perf_row *row)
     struct perf_samples samples;
     struct perf_window w;
     uint64_t total;
-    int rc = perf_window_open(perf, 64, &w);
+    int rc;
 
+    if (!perf->mapped)
+        return 0;
+    rc = perf_window_open(perf, 64, &w);
     if (rc == 0)
         rc = perf_samples_init(&samples, perf, 200000, 200);
     if (rc)
@@ -57,7 +60,7 @@ int perf_limit_cacheline(const struct perf *perf, struct perf_row *row)
     if (perf->rank == 0)
         perf_samples_sum(&samples, row);
     perf_samples_free(&samples);
-    perf_window_close(&w);
+    perf_window_close(perf, &w);
     return 0;
 }
 
@@ -213,7 +216,7 @@ static int bell_measure(const struct perf *perf, bell_sample *sample, int most,
     perf_samples_free(&samples);
     for (int i = 0; perf->rank < 2 && i < 2; i++)
         close(fds[i]);
-    perf_window_close(&w);
+    perf_window_close(perf, &w);
     return 0;
 }
 
@@ -259,7 +262,7 @@ static int limit_memcpy(struct perf *perf, uint64_t bytes)
         perf_report(perf, &row);
     }
     perf_samples_free(&samples);
-    perf_window_close(&w);
+    perf_window_close(perf, &w);
     return 0;
 }
 
@@ -291,6 +294,8 @@ int perf_limits(struct perf *perf)
     for (uint64_t bytes = perf->min_bytes; rc == 0 && bytes <= perf->max_bytes;
          bytes *= 2)
         rc = limit_memcpy(perf, bytes);
+    if (rc == 0)
+        rc = perf_limits_tcp(perf);
     perf->target = target;
     return rc;
 }

@@ -9,6 +9,7 @@
 #ifndef TMBI_PERF_H
 #define TMBI_PERF_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,7 +17,16 @@
 #include "../../include/tombolo.h"
 
 enum perf_format { PERF_TABLE, PERF_CSV, PERF_JSON };
-enum perf_target { PERF_ALLOC, PERF_CREATE };
+
+/* What memory the target's window is of; perf_target_names are in this order. */
+enum perf_target {
+    PERF_ALLOC,  /* tmb_win_alloc()'s */
+    PERF_CREATE, /* the target's own */
+    PERF_ADOPT,  /* the same, with TMB_WIN_ADOPT */
+    PERF_MEM,    /* tmb_mem_alloc()'s */
+    PERF_TARGETS
+};
+extern const char *const perf_target_names[PERF_TARGETS];
 
 struct perf {
     const char *test;
@@ -27,7 +37,9 @@ struct perf {
     bool progress;
     int rank, size;
     bool apart;        /* ranks 0 and 1 are under different kernels */
+    bool mapped;       /* rank 0 maps what rank 1 allocates, and the other way round */
     char provider[16]; /* by which rank 0 reaches rank 1 */
+    json_t *kept;      /* if not NULL: an array of all rows, as perf_row_object() */
 };
 
 /* One line of the result. */
@@ -62,7 +74,8 @@ void perf_samples_sum(struct perf_samples *samples, struct perf_row *row);
 typedef int perf_call(void *arg);
 
 /* What is measured: calls of `call`, each sample ended by one of `finish`; and what
- * bounds them, by turns, so that noise meets both alike. */
+ * bounds them, by turns, so that noise meets both alike. What this processor does to
+ * memory bounds nothing where memory is not mapped. */
 struct perf_load {
     perf_call *call, *finish, *bound; /* finish, bound: or NULL */
     void *arg;
@@ -78,25 +91,31 @@ int perf_measure(const struct perf *perf, const struct perf_load *load,
 
 void perf_report_begin(const struct perf *perf);
 void perf_report(const struct perf *perf, const struct perf_row *row);
+/* A row with all its fields; NULL if memory is short. */
+json_t *perf_row_object(const struct perf *perf, const struct perf_row *row);
+/* 1234567 ns as "1.235 ms", 4096 bytes as "4 KiB", none as "-"; in `text`. */
+const char *perf_human_time(char *text, size_t bytes, double ns);
+const char *perf_human_bytes(char *text, size_t bytes, uint64_t value);
 void perf_progress(const struct perf *perf, const char *what);
 
 /* ---- the window that is measured (target.c) ---- */
 
-/* Rank 1's part is `bytes` (library memory, or its own); a second window, always mapped,
- * has each rank's flags. */
+/* Rank 1's part is `bytes` (library memory, or its own); a second window, of library
+ * memory, has each rank's flags. */
 struct perf_window {
     tmb_win *win;
     tmb_win *flags;
-    void *memory;                    /* of ours, for PERF_CREATE */
-    _Atomic uint64_t *mine, *theirs; /* the flags: ours, and our partner's */
+    void *memory; /* of ours, but for PERF_ALLOC */
+    int partner;
+    _Atomic uint64_t *mine, *theirs; /* the flags: ours, and our partner's or NULL */
 };
 
 int perf_window_open(const struct perf *perf, uint64_t bytes, struct perf_window *window);
-void perf_window_close(struct perf_window *window);
+void perf_window_close(const struct perf *perf, struct perf_window *window);
 /* On rank 1: call nothing until rank 0 has ended, and compute meanwhile, or, if the
- * memory is the library's, nap. Elsewhere nothing. */
+ * memory is tmb_win_alloc()'s, nap. Elsewhere nothing. */
 void perf_target_stay(const struct perf *perf, struct perf_window *window);
-/* A word of rank 1's, mapped by rank 0, that nobody else uses. */
+/* A word that rank 0 maps, rank 1's if it can, and nobody else uses. */
 _Atomic uint64_t *perf_spare(const struct perf_window *window);
 /* On rank 0: let rank 1 go on. */
 void perf_target_release(const struct perf *perf, struct perf_window *window);
@@ -120,7 +139,13 @@ int perf_limit_eventfd(const struct perf *perf, struct perf_row *row);
 /* One way, to a process that has slept for a while on another CPU. */
 int perf_limit_wake(const struct perf *perf, struct perf_row *row);
 
+/* Bare sockets and libfabric alone (limit_tcp.c): reports its rows. */
+int perf_limits_tcp(const struct perf *perf);
+
 /* ---- tests: all ranks call them ---- */
+
+/* Whether the test of that name measures each size. (perf.c) */
+bool perf_test_is_sized(const char *name);
 
 int perf_put_latency(struct perf *perf);
 int perf_get_latency(struct perf *perf);

@@ -24,7 +24,7 @@ static void json_number(json_t *object, const char *key, double value)
     json_object_set_new(object, key, json_real(strtod(text, NULL)));
 }
 
-static void report_json(const struct perf *perf, const struct perf_row *row)
+json_t *perf_row_object(const struct perf *perf, const struct perf_row *row)
 {
     json_t *object = json_object();
 
@@ -42,6 +42,13 @@ static void report_json(const struct perf *perf, const struct perf_row *row)
         json_number(object, "limit", row->limit);
         json_number(object, "ratio", ratio_of(row));
     }
+    return object;
+}
+
+static void report_json(const struct perf *perf, const struct perf_row *row)
+{
+    json_t *object = perf_row_object(perf, row);
+
     json_dumpf(object, stdout,
                JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
     putchar('\n');
@@ -59,8 +66,7 @@ static void report_csv(const struct perf *perf, const struct perf_row *row)
         printf(",\n");
 }
 
-/* 1234567 ns as "1.235 ms". */
-static const char *human_time(char *text, size_t bytes, double ns)
+const char *perf_human_time(char *text, size_t bytes, double ns)
 {
     static const char *const units[] = {"ns", "us", "ms", "s"};
     int unit = 0;
@@ -77,7 +83,7 @@ static const char *human_time(char *text, size_t bytes, double ns)
     return text;
 }
 
-static const char *human_bytes(char *text, size_t bytes, uint64_t value)
+const char *perf_human_bytes(char *text, size_t bytes, uint64_t value)
 {
     static const char units[] = " KMG";
     int unit = 0;
@@ -105,13 +111,14 @@ static void report_table(const struct perf_row *row)
         if (row->by_rate)
             snprintf(limit, sizeof(limit), "%.1f MB/s", row->limit);
         else
-            human_time(limit, sizeof(limit), row->limit);
+            perf_human_time(limit, sizeof(limit), row->limit);
         snprintf(of, sizeof(of), "%.0f %%", 100 * ratio_of(row));
     }
     printf("%-18s %8s %10" PRIu64 " %9s %9s %9s %10s %14s %7s%s%s\n", row->variant,
-           human_bytes(size, sizeof(size), row->bytes), row->iters,
-           human_time(p50, sizeof(p50), row->p50), human_time(p99, sizeof(p99), row->p99),
-           human_time(mean, sizeof(mean), row->mean), mbps, limit, of,
+           perf_human_bytes(size, sizeof(size), row->bytes), row->iters,
+           perf_human_time(p50, sizeof(p50), row->p50),
+           perf_human_time(p99, sizeof(p99), row->p99),
+           perf_human_time(mean, sizeof(mean), row->mean), mbps, limit, of,
            row->note ? "  " : "", row->note ? row->note : "");
 }
 
@@ -122,15 +129,16 @@ void perf_report_begin(const struct perf *perf)
     if (perf->format == PERF_TABLE)
         printf(
             "\n# %s, %s, target %s, %d ranks\n%-18s %8s %10s %9s %9s %9s %10s %14s %7s\n",
-            perf->test, perf->provider, perf->target == PERF_ALLOC ? "alloc" : "create",
-            perf->size, "", "size", "calls", "median", "99 %", "mean", "MB/s", "limit",
-            "reached");
+            perf->test, perf->provider, perf_target_names[perf->target], perf->size, "",
+            "size", "calls", "median", "99 %", "mean", "MB/s", "limit", "reached");
     fflush(stdout);
 }
 
 void perf_report(const struct perf *perf, const struct perf_row *row)
 {
     perf_progress(perf, "");
+    if (perf->kept)
+        json_array_append_new(perf->kept, perf_row_object(perf, row));
     if (perf->format == PERF_JSON)
         report_json(perf, row);
     else if (perf->format == PERF_CSV)

@@ -80,6 +80,7 @@ int perf_measure(const struct perf *perf, const struct perf_load *load,
                  struct perf_row *row)
 {
     struct perf_samples ours, bare;
+    perf_call *bound = perf->mapped ? load->bound : NULL;
     int rc = perf_samples_init(&ours, perf, load->calls, load->most);
 
     if (rc)
@@ -91,11 +92,11 @@ int perf_measure(const struct perf *perf, const struct perf_load *load,
     ours.count = 0;
     while (rc == 0 && ours.count < ours.room) {
         rc = sample(load, load->call, load->finish, &ours);
-        if (load->bound)
-            sample(load, load->bound, NULL, &bare);
+        if (bound)
+            sample(load, bound, NULL, &bare);
     }
     perf_samples_sum(&ours, row);
-    row->limit = load->bound ? median(&bare) : 0;
+    row->limit = bound ? median(&bare) : 0;
     perf_samples_free(&bare);
 free_ours:
     perf_samples_free(&ours);

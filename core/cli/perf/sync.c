@@ -111,13 +111,19 @@ static uint64_t doorbells(void)
     return stats.doorbells_rung;
 }
 
+/* How many calls take a moment. */
+static int64_t calls_for(const struct perf *perf)
+{
+    return !perf->mapped ? 2000 : perf->target == PERF_CREATE ? 20000 : 500000;
+}
+
 static int sync_row(const struct perf *perf, struct sync *sync,
                     const struct sync_row *what)
 {
     struct perf_load load = {.call = what->call,
                              .bound = what->bound,
                              .arg = sync,
-                             .calls = perf->target == PERF_CREATE ? 20000 : 500000,
+                             .calls = calls_for(perf),
                              .most = 2000};
     struct perf_row row = {.variant = what->variant, .bytes = what->bytes};
     uint64_t rung = doorbells();
@@ -148,7 +154,7 @@ static int sync_rows(struct perf *perf, const struct sync_row *rows, int count)
     for (int i = 0; perf->rank == 0 && rc == 0 && i < count; i++)
         rc = sync_row(perf, &sync, &rows[i]);
     perf_target_release(perf, &w);
-    perf_window_close(&w);
+    perf_window_close(perf, &w);
     return rc;
 }
 
@@ -184,8 +190,9 @@ static int barrier(void *arg)
 /* Word that all have come needs log2 of their number ways of a cache line. */
 int perf_barrier(struct perf *perf)
 {
-    struct perf_load load = {
-        .call = barrier, .calls = perf->size > 4 ? 2000 : 100000, .most = 500};
+    struct perf_load load = {.call = barrier,
+                             .calls = perf->mapped && perf->size <= 4 ? 100000 : 2000,
+                             .most = 500};
     struct perf_row row = {.variant = "all ranks"}, line = {.variant = ""};
     int steps = 0, rc = perf_limit_cacheline(perf, &line);
 

@@ -81,6 +81,8 @@ static int64_t calls_for(const struct perf *perf, uint64_t bytes)
 {
     int64_t cost = 10 + (int64_t)(bytes / 8) + (perf->target == PERF_CREATE ? 1000 : 0);
 
+    if (!perf->mapped)
+        cost = 20000 + (int64_t)bytes;
     return MOMENT_NS / cost + 50;
 }
 
@@ -120,7 +122,8 @@ static int bandwidth_row(const struct perf *perf, struct transfer *t, perf_call 
     if (rc)
         return rc;
     row.mbps = (double)t->bytes / row.p50 * 1e3;
-    row.limit = (double)t->bytes / row.limit * 1e3;
+    if (row.limit > 0)
+        row.limit = (double)t->bytes / row.limit * 1e3;
     perf_report(perf, &row);
     return 0;
 }
@@ -156,9 +159,9 @@ static int rows_of_size(struct perf *perf, uint64_t bytes, transfer_rows *rows)
     if (perf->rank == 0)
         rc = rows(perf, &t);
     perf_target_release(perf, &w);
-    perf_window_close(&scratch);
+    perf_window_close(perf, &scratch);
 close_window:
-    perf_window_close(&w);
+    perf_window_close(perf, &w);
 free_local:
     free(t.local);
     return rc;

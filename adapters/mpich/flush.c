@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Completion. A store is complete for all once a full fence follows it; with nothing
+ * pending there is nothing to do. */
+#include "adapter.h"
+
+static void stores_complete(struct tmbm_win *win)
+{
+    if (!atomic_load_explicit(&win->stored, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&win->stored, false, memory_order_relaxed);
+    /* seq_cst: whatever we do next comes after our stores, for everybody */
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static int target_complete(struct tmbm_win *win, int rank)
+{
+    struct tmbm_target *target = &win->targets[rank];
+
+    if (tmbm_likely(!atomic_load_explicit(&target->dirty, memory_order_relaxed)))
+        return MPI_SUCCESS;
+    atomic_store_explicit(&target->dirty, false, memory_order_relaxed);
+    return win->memory ? tmbm_class(tmb_flush(win->memory, target->part)) : MPI_SUCCESS;
+}
+
+int tmbm_flush(struct tmbm_win *win, int rank)
+{
+    stores_complete(win);
+    return target_complete(win, rank);
+}
+
+int tmbm_flush_all(struct tmbm_win *win)
+{
+    int rc = MPI_SUCCESS;
+
+    stores_complete(win);
+    if (tmbm_likely(!atomic_load_explicit(&win->dirty, memory_order_relaxed)))
+        return MPI_SUCCESS;
+    atomic_store_explicit(&win->dirty, false, memory_order_relaxed);
+    for (int i = 0; i < win->size; i++) {
+        int target_rc = target_complete(win, i);
+
+        rc = rc == MPI_SUCCESS ? target_rc : rc;
+    }
+    return rc;
+}
+
+/* ---- what applications call ---- */
+
+/* MPI allows a flush within a passive epoch only. */
+static bool passive(const struct tmbm_win *win, const struct tmbm_target *target)
+{
+    int access = atomic_load_explicit(&win->epochs.access, memory_order_relaxed);
+
+    if (access == TMBM_ACCESS_LOCK_ALL)
+        return true;
+    return access == TMBM_ACCESS_LOCK &&
+           (!target ||
+            atomic_load_explicit(&target->hold, memory_order_relaxed) != TMBM_UNHELD);
+}
+
+static int flush(enum tmbm_call call, struct tmbm_win *win, int rank, bool remotely)
+{
+    struct tmbm_target *target;
+    int rc = MPI_SUCCESS;
+
+    if (rank == MPI_PROC_NULL)
+        return MPI_SUCCESS;
+    if (tmbm_unlikely((unsigned)rank >= (unsigned)win->size))
+        return tmbm_raise(win->handle, MPI_ERR_RANK);
+    target = &win->targets[rank];
+    if (tmbm_unlikely(!passive(win, target)))
+        return tmbm_raise(win->handle, MPI_ERR_RMA_SYNC);
+    tmbm_note(call, target->base ? TMBM_MAPPED : TMBM_REMOTE, 0);
+    if (remotely)
+        rc = tmbm_flush(win, rank);
+    return tmbm_end(win, rc);
+}
+
+static int flush_all(enum tmbm_call call, struct tmbm_win *win, bool remotely)
+{
+    int rc = MPI_SUCCESS;
+
+    if (tmbm_unlikely(!passive(win, NULL)))
+        return tmbm_raise(win->handle, MPI_ERR_RMA_SYNC);
+    tmbm_note(call, TMBM_MAPPED, 0);
+    if (remotely)
+        rc = tmbm_flush_all(win);
+    return tmbm_end(win, rc);
+}
+
+TMBM_API int MPI_Win_flush(int rank, MPI_Win handle)
+{
+    struct tmbm_win *win = tmbm_win_find(handle);
+
+    if (tmbm_unlikely(!win)) {
+        tmbm_note(TMBM_Win_flush, TMBM_MPICH, 0);
+        return PMPI_Win_flush(rank, handle);
+    }
+    return flush(TMBM_Win_flush, win, rank, true);
+}
+
+/* Sources are reusable, and gets have their data, when the operation returns. */
+TMBM_API int MPI_Win_flush_local(int rank, MPI_Win handle)
+{
+    struct tmbm_win *win = tmbm_win_find(handle);
+
+    if (tmbm_unlikely(!win)) {
+        tmbm_note(TMBM_Win_flush_local, TMBM_MPICH, 0);
+        return PMPI_Win_flush_local(rank, handle);
+    }
+    return flush(TMBM_Win_flush_local, win, rank, false);
+}
+
+TMBM_API int MPI_Win_flush_all(MPI_Win handle)
+{
+    struct tmbm_win *win = tmbm_win_find(handle);
+
+    if (tmbm_unlikely(!win)) {
+        tmbm_note(TMBM_Win_flush_all, TMBM_MPICH, 0);
+        return PMPI_Win_flush_all(handle);
+    }
+    return flush_all(TMBM_Win_flush_all, win, true);
+}
+
+TMBM_API int MPI_Win_flush_local_all(MPI_Win handle)
+{
+    struct tmbm_win *win = tmbm_win_find(handle);
+
+    if (tmbm_unlikely(!win)) {
+        tmbm_note(TMBM_Win_flush_local_all, TMBM_MPICH, 0);
+        return PMPI_Win_flush_local_all(handle);
+    }
+    return flush_all(TMBM_Win_flush_local_all, win, false);
+}
+
+/* Public and private copies are one; a fence orders them for this thread. */
+TMBM_API int MPI_Win_sync(MPI_Win handle)
+{
+    struct tmbm_win *win = tmbm_win_find(handle);
+
+    if (tmbm_unlikely(!win)) {
+        tmbm_note(TMBM_Win_sync, TMBM_MPICH, 0);
+        return PMPI_Win_sync(handle);
+    }
+    if (tmbm_unlikely(tmbm_freed(win)))
+        return tmbm_raise(handle, MPI_ERR_WIN);
+    tmbm_note(TMBM_Win_sync, TMBM_MAPPED, 0);
+    /* seq_cst: with the application's own loads and stores, on any rank */
+    atomic_thread_fence(memory_order_seq_cst);
+    return MPI_SUCCESS;
+}

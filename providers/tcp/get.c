@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Gets: a small one is a request by the link, a large one libfabric's reads. */
+#include "transfer.h"
+
+#include <string.h>
+
+/* Reads of one get that are under way at the same time. */
+#define READS_MAX 16
+
+/* The reads of one get, in a ring: posted ahead, and taken in order. */
+struct get {
+    const struct tmbi_remote *remote;
+    struct tmbi_tcp *tcp;
+    uint64_t offset;
+    uint8_t *dst;
+    size_t bytes, posted, taken;
+    int64_t deadline;
+    struct tmbi_tcp_transfer *reads[READS_MAX];
+};
+
+static struct tmbi_tcp_transfer **read_at(struct get *get, size_t done)
+{
+    return &get->reads[done / TMBI_TCP_TRANSFER_BYTES % READS_MAX];
+}
+
+static size_t chunk_at(const struct get *get, size_t done)
+{
+    return get->bytes - done < TMBI_TCP_TRANSFER_BYTES ? get->bytes - done
+                                                       : TMBI_TCP_TRANSFER_BYTES;
+}
+
+static int read_post(struct get *get)
+{
+    const struct tmbi_remote *remote = get->remote;
+    size_t bytes = chunk_at(get, get->posted);
+    struct tmbi_tcp_transfer *t;
+    int rc = tmbi_tcp_transfer_begin(get->tcp, remote->provider_data, TMBI_TCP_READ,
+                                     get->deadline, &t);
+
+    if (rc)
+        return rc;
+    rc = tmbi_tcp_transfer_post(get->tcp, t, t->bytes,
+                                remote->address + get->offset + get->posted, remote->key,
+                                bytes, get->deadline);
+    if (rc)
+        return rc;
+    *read_at(get, get->posted) = t;
+    get->posted += bytes;
+    return 0;
+}
+
+static int read_take(struct get *get)
+{
+    struct tmbi_tcp_transfer *t = *read_at(get, get->taken);
+    size_t bytes = chunk_at(get, get->taken);
+    int rc = tmbi_tcp_transfer_wait(get->tcp, t, get->deadline);
+
+    if (rc == 0)
+        memcpy(get->dst + get->taken, t->bytes, bytes);
+    tmbi_tcp_transfer_return(get->tcp, t);
+    get->taken += bytes;
+    return rc;
+}
+
+static int reads_get(struct get *get)
+{
+    int rc = 0;
+
+    while (rc == 0 && get->taken < get->bytes) {
+        while (rc == 0 && get->posted < get->bytes &&
+               get->posted - get->taken < READS_MAX * TMBI_TCP_TRANSFER_BYTES)
+            rc = read_post(get);
+        if (get->taken < get->posted && rc == 0)
+            rc = read_take(get);
+    }
+    while (get->taken < get->posted) {
+        tmbi_tcp_transfer_return(get->tcp, *read_at(get, get->taken));
+        get->taken += chunk_at(get, get->taken);
+    }
+    return rc;
+}
+
+static int large_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+                     size_t bytes)
+{
+    struct get get = {.remote = remote,
+                      .tcp = tmbi_tcp(remote->ep),
+                      .offset = offset,
+                      .dst = dst,
+                      .bytes = bytes,
+                      .deadline = tmbi_op_deadline()};
+    /* libfabric keeps its own writes in order before this. */
+    int rc = tmbi_tcp_sent_await(remote);
+
+    if (rc)
+        return rc;
+    tmbi_tcp_fabric_look(get.tcp, true);
+    rc = reads_get(&get);
+    tmbi_tcp_fabric_look(get.tcp, false);
+    return rc;
+}
+
+static int small_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+                     size_t bytes)
+{
+    struct tmbi_request request = {
+        .kind = TMBI_REQUEST_GET, .offset = offset, .count = bytes};
+
+    return tmbi_tcp_call(remote, &request, NULL, 0, dst, bytes);
+}
+
+int tmbi_tcp_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+                 size_t bytes)
+{
+    return (bytes <= TMBI_TCP_CALL_BYTES ? small_get : large_get)(remote, offset, dst,
+                                                                  bytes);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What is read of the kernel's list of a process's memory, and what of it may be
+ * replaced. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../providers/ivshmem/maps.h"
+
+#define PAGE ((size_t)sysconf(_SC_PAGESIZE))
+
+static bool parse(const char *text, struct tmbi_mapping *mapping)
+{
+    static char line[512];
+
+    snprintf(line, sizeof line, "%s\n", text);
+    return tmbi_mapping_parse(line, mapping);
+}
+
+static void lines_are_parsed(void **state)
+{
+    struct tmbi_mapping m;
+
+    (void)state;
+    assert_true(parse("5581e0a1c000-5581e0a3d000 rw-p 00000000 00:00 0    [heap]", &m));
+    assert_int_equal(m.start, 0x5581e0a1c000);
+    assert_int_equal(m.end, 0x5581e0a3d000);
+    assert_string_equal(m.access, "rw-p");
+    assert_int_equal(m.inode, 0);
+    assert_string_equal(m.name, "[heap]");
+    assert_true(
+        parse("7f0000000000-7f0000001000 r-xs 0012f000 fe:01 1234 /a b (deleted)", &m));
+    assert_string_equal(m.access, "r-xs");
+    assert_int_equal(m.offset, 0x12f000);
+    assert_int_equal(m.major, 0xfe);
+    assert_int_equal(m.minor, 1);
+    assert_int_equal(m.inode, 1234);
+    assert_string_equal(m.name, "/a b (deleted)");
+    assert_true(parse("7f0000000000-7f0000001000 rw-p 00000000 00:00 0 ", &m));
+    assert_string_equal(m.name, "");
+    assert_true(parse("7f0000000000-7f0000001000 rw-p 00000000 00:00 0", &m));
+    assert_string_equal(m.name, "");
+}
+
+static void garbage_is_refused(void **state)
+{
+    static const char *const lines[] = {"",
+                                        "7f0000000000",
+                                        "7f0000000000-7f0000001000",
+                                        "7f0000000000-7f0000001000 rw 00000000 00:00 0",
+                                        "7f0000001000-7f0000001000 rw-p 00000000 00:00 0",
+                                        "7f0000002000-7f0000001000 rw-p 00000000 00:00 0",
+                                        "7f0000000000-7f0000001000 rw-p 00000000 0000 0",
+                                        "Size:                132 kB"};
+    struct tmbi_mapping m;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        assert_false(parse(lines[i], &m));
+}
+
+static uint8_t *pages(size_t count, int access, int flags, int fd)
+{
+    uint8_t *at = mmap(NULL, count * PAGE, access, flags, fd, 0);
+
+    assert_ptr_not_equal(at, MAP_FAILED);
+    return at;
+}
+
+static void replaceable(const void *at, size_t bytes, const char *reason)
+{
+    const char *why = NULL;
+    uintptr_t start = (uintptr_t)at & ~(PAGE - 1);
+    bool can = tmbi_memory_replaceable(start, start + bytes, &why);
+
+    if (!reason) {
+        if (!can)
+            print_message("# refused: %s\n", why);
+        assert_true(can);
+        return;
+    }
+    assert_false(can);
+    assert_non_null(strstr(why, reason));
+}
+
+static void own_memory_is_replaceable(void **state)
+{
+    static uint8_t beside[100000];
+    uint8_t *heap = malloc(100000);
+    uint8_t *at = pages(8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    (void)state;
+    replaceable(beside, 5 * PAGE, "library's own"); /* it is in this program */
+    replaceable(heap, 5 * PAGE, NULL);
+    free(heap);
+    replaceable(at, 8 * PAGE, NULL);
+    madvise(at + 3 * PAGE, PAGE, MADV_HUGEPAGE); /* two mappings now */
+    replaceable(at, 8 * PAGE, NULL);
+    munmap(at, 8 * PAGE);
+}
+
+static void other_memory_is_not(void **state)
+{
+    uint8_t *at = pages(8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    int fd = memfd_create("maps", MFD_CLOEXEC);
+    uint8_t *shared, *deleted;
+    int local;
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, (off_t)(4 * PAGE)), 0);
+    shared = pages(4, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+    deleted = pages(4, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
+    replaceable(&local, PAGE, "stack");
+    replaceable((void *)pthread_self(), PAGE, "stack");
+    replaceable(shared, 4 * PAGE, "shared");
+    replaceable(deleted, 4 * PAGE, "deleted");
+    replaceable((void *)(uintptr_t)other_memory_is_not, PAGE,
+                "not readable and writable");
+    mprotect(at + 3 * PAGE, PAGE, PROT_READ);
+    replaceable(at, 8 * PAGE, "not readable and writable");
+    munmap(at + 3 * PAGE, PAGE);
+    replaceable(at, 8 * PAGE, "not all");
+    replaceable(at + 3 * PAGE, PAGE, "not all");
+    munmap(at, 8 * PAGE);
+    munmap(shared, 4 * PAGE);
+    munmap(deleted, 4 * PAGE);
+    close(fd);
+}
+
+static void locked_memory_is_not(void **state)
+{
+    uint8_t *at = pages(2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    (void)state;
+    /* sanitizers replace the function */
+    assert_int_equal(syscall(SYS_mlock, at, PAGE), 0);
+    replaceable(at, 2 * PAGE, "locked");
+    assert_int_equal(syscall(SYS_munlock, at, PAGE), 0);
+    replaceable(at, 2 * PAGE, NULL);
+    munmap(at, 2 * PAGE);
+}
+
+static void *wait_for(void *arg)
+{
+    pthread_barrier_wait(arg);
+    pthread_barrier_wait(arg);
+    return NULL;
+}
+
+static void threads_are_counted(void **state)
+{
+    int before = tmbi_threads_count();
+    pthread_barrier_t barrier;
+    pthread_t thread;
+
+    (void)state;
+    assert_true(before >= 1); /* a sanitizer has some of its own */
+    pthread_barrier_init(&barrier, NULL, 2);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for, &barrier), 0);
+    pthread_barrier_wait(&barrier);
+    assert_int_equal(tmbi_threads_count(), before + 1);
+    pthread_barrier_wait(&barrier);
+    pthread_join(thread, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_are_parsed),
+        cmocka_unit_test(garbage_is_refused),
+        cmocka_unit_test(own_memory_is_replaceable),
+        cmocka_unit_test(other_memory_is_not),
+        cmocka_unit_test(locked_memory_is_not),
+        cmocka_unit_test(threads_are_counted),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
