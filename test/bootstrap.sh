@@ -452,7 +452,7 @@ two_users() {
 
 # Whatever becomes of the ranks; and the server has nothing of theirs but stderr.
 ranks_killed() {
-    local rank name pid hello=$build/conformance
+    local rank name pid victims hello=$build/conformance
     fresh
     for rank in 0 1 2; do
         start "$rank" 3 TMB_LOG=debug
@@ -464,9 +464,10 @@ ranks_killed() {
     [ "$(readlink "/proc/$pid/fd/0")" = /dev/null ]
     [ "$(readlink "/proc/$pid/fd/1")" = /dev/null ]
     [ "$(find "/proc/$pid/fd" -lname "$work/out.*" -o -lname 'pipe:*' | wc -l)" -eq 0 ]
-    for rank in 0 1 2; do
-        kill -9 "$(pgrep -P "${pids[$rank]}")"
-    done
+    # All at once: one's death may end the others.
+    mapfile -t victims < <(for rank in 0 1 2; do pgrep -P "${pids[$rank]}"; done)
+    [ ${#victims[@]} -eq 3 ]
+    kill -9 "${victims[@]}"
     await name_gone "$name"
     for rank in 0 1 2; do
         ended "$rank"
