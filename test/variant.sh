@@ -23,13 +23,13 @@ clang) configure_arguments+=(CC=clang CXX=clang++) ;;
 asan)
     configure_arguments+=("--enable-sanitizer=address,undefined"
         CFLAGS="-O1 -g -fno-sanitize-recover=all")
-    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:exitcode=86
+    export ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1:detect_stack_use_after_return=1:exitcode=86
     ASAN_OPTIONS=$ASAN_OPTIONS:log_path=$reports/address
     export UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports/undefined
     ;;
 tsan)
     configure_arguments+=(--enable-sanitizer=thread CFLAGS="-O1 -g")
-    export TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1:suppressions=$top/test/tsan.supp:log_path=$reports/thread
+    export TSAN_OPTIONS=allocator_may_return_null=1:exitcode=66:second_deadlock_stack=1:suppressions=$top/test/tsan.supp:log_path=$reports/thread
     ;;
 valgrind)
     configure_arguments+=(CFLAGS="-O1 -g")

@@ -97,29 +97,10 @@ ROUTINE(win_sync_f08_, (IN(MPI_Win, win), ERROR), Win_sync(*win))
 
 /* ---- what is kept with a window ---- */
 
-ROUTINE(win_set_errhandler_f08_,
-        (IN(MPI_Win, win), IN(MPI_Errhandler, errhandler), ERROR),
-        Win_set_errhandler(*win, *errhandler))
+ROUTINE(win_delete_attr_f08_, (IN(MPI_Win, win), IN(int, keyval), ERROR),
+        Win_delete_attr(*win, *keyval))
 ROUTINE(win_set_info_f08_, (IN(MPI_Win, win), IN(MPI_Info, info), ERROR),
         Win_set_info(*win, *info))
-
-/* Fortran's strings have a length, which comes behind all other arguments, and blanks at
- * their end. */
-static int set_name(MPI_Win win, const char *text, size_t length)
-{
-    char *name;
-    int rc;
-
-    while (length > 0 && text[length - 1] == ' ')
-        length--;
-    name = strndup(text, length);
-    rc = name ? PMPI_Win_set_name(win, name) : tmbm_raise(win, MPI_ERR_NO_MEM);
-    free(name);
-    return rc;
-}
-#define MPI_set_name set_name
-ROUTINE(win_set_name_f08_, (IN(MPI_Win, win), const char *text, ERROR, size_t length),
-        set_name(*win, text, length))
 
 /* ---- attributes ---- */
 

@@ -77,6 +77,16 @@ static uint8_t *pages(size_t count, int access, int flags, int fd)
     return at;
 }
 
+/* ThreadSanitizer puts the heap beside what it has for threads, and has one of its own.
+ */
+static void not_under_tsan(void)
+{
+#ifdef __SANITIZE_THREAD__
+    print_message("ThreadSanitizer's own memory and threads are in the way\n");
+    skip();
+#endif
+}
+
 static void replaceable(const void *at, size_t bytes, const char *reason)
 {
     const char *why = NULL;
@@ -100,6 +110,7 @@ static void own_memory_is_replaceable(void **state)
     uint8_t *at = pages(8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
     (void)state;
+    not_under_tsan();
     replaceable(beside, 5 * PAGE, "library's own"); /* it is in this program */
     replaceable(heap, 5 * PAGE, NULL);
     free(heap);
@@ -142,6 +153,7 @@ static void locked_memory_is_not(void **state)
     uint8_t *at = pages(2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
     (void)state;
+    not_under_tsan();
     /* sanitizers replace the function */
     assert_int_equal(syscall(SYS_mlock, at, PAGE), 0);
     replaceable(at, 2 * PAGE, "locked");
@@ -164,6 +176,7 @@ static void threads_are_counted(void **state)
     pthread_t thread;
 
     (void)state;
+    not_under_tsan();
     assert_true(before >= 1); /* a sanitizer has some of its own */
     pthread_barrier_init(&barrier, NULL, 2);
     assert_int_equal(pthread_create(&thread, NULL, wait_for, &barrier), 0);

@@ -3,10 +3,22 @@
 #define MPI_START_H
 
 #include <mpi.h>
+#include <stdbool.h>
 
 /* LeakSanitizer's, where it is linked. */
 void __lsan_disable(void) __attribute__((weak));
 void __lsan_enable(void) __attribute__((weak));
+
+static inline bool mpi_watched_threads(void)
+{
+#if defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+    return __has_feature(thread_sanitizer);
+#else
+    return false;
+#endif
+}
 
 /* MPI_Init_thread(); what MPICH's transport never frees is not looked at, since it is in
  * libraries that are unloaded, which no suppression can name. */
