@@ -129,7 +129,7 @@ stranger_before() {
     net_await 10 grep -q begun "$work/early"
     job_start 1,2 "$links" back "$work/healed"
     job_ends
-    wait $pid
+    wait "$pid"
     cat "$work/early"
     grep -q '^refused [1-9]' "$work/early"
 }
