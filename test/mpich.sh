@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # MPI programs of one-sided communication, on MPICH alone, with the adapter, and with the
 # adapter over TCP. MPICH alone shows that the programs are right.
-#   test/mpich.sh [WAY...]    of plain, adapter, tcp; all. $RANKS: how many ranks (1 2 4)
+#   test/mpich.sh [WAY...]    of plain, adapter, tcp; all. $RANKS: how many ranks (1 2)
+# More ranks than processors take MPICH minutes, for it spins.
 # shellcheck disable=SC2329 # called by name
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -48,7 +49,7 @@ run() { # WAY RANKS RESULT PROGRAM...
         status=0
         env "${environment[@]}" timeout -k 5 "$seconds" mpiexec.hydra -n "$ranks" \
             "${@:4}" >"$work/log" 2>&1 </dev/null || status=$?
-        if [ $status -eq 0 ] || ! hung_at_end "$result" $status; then
+        if [ $status -eq 0 ] || ! hung_at_end "$1" "$result" $status; then
             return $status
         fi
         echo "$1, $ranks ranks: ${4##*/}, try $try" >>"$hangs"
@@ -56,10 +57,11 @@ run() { # WAY RANKS RESULT PROGRAM...
     return $status
 }
 
-# The result is there, and then time was up.
-hung_at_end() { # RESULT STATUS
-    grep -qE "$1" "$work/log" &&
-        { [ "$2" -eq 124 ] || grep -qE 'MPI_Finalize: took|long.*: MPI_Finalize' "$work/log"; }
+# The result is there, and then time was up; or MPICH alone made nothing of a good end.
+hung_at_end() { # WAY RESULT STATUS
+    grep -qE "$2" "$work/log" || return 1
+    [ "$3" -eq 124 ] || grep -qE 'MPI_Finalize: took|long.*: MPI_Finalize' "$work/log" ||
+        { [ "$1" = plain ] && ! grep -qE '^not ok|[1-9][0-9]* failed' "$work/log"; }
 }
 
 # The conformance suite: each of its cases counts.
@@ -138,7 +140,7 @@ fi
 
 seconds=120
 for way in "${ways[@]}"; do
-    for ranks in ${RANKS:-1 2 4}; do
+    for ranks in ${RANKS:-1 2}; do
         conformance "$way" "$ranks"
         programs "$way" "$ranks"
     done

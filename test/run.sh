@@ -12,7 +12,7 @@ packages             -         900  packages.sh install build test
 style                -         180  style.sh
 gcc-build            gcc       600  build
 gcc-unit             gcc       300  unit.sh
-gcc-conformance      gcc       900  conformance.sh
+gcc-conformance      gcc      1500  conformance.sh
 gcc-cli              gcc       300  cli.sh
 gcc-bad_input        gcc       300  bad_input.sh
 gcc-job              gcc       300  job.sh
@@ -35,7 +35,7 @@ gcc-vm-faults        gcc       900  vm/faults.sh
 gcc-vm-net           gcc       600  vm/net.sh
 gcc-vm-bad_input     gcc       300  vm/bad_input.sh
 gcc-vm-bench         gcc       300  vm/bench_test.sh
-gcc-mpich            gcc       600  mpich.sh
+gcc-mpich            gcc       900  mpich.sh
 gcc-mpich-bench      gcc       300  mpich/bench.sh --quick
 gcc-kmod             gcc       300  kmod.sh
 model                -         900  model.sh

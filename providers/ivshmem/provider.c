@@ -57,7 +57,7 @@ static const struct tmbi_env_var env_vars[] = {
      .field = offsetof(struct tmbi_ivshmem_config, way.private_bytes)},
     {.name = "TMB_IVSHMEM_HOST_SIZE",
      .type = TMBI_ENV_SIZE,
-     .fallback = "256M",
+     .fallback = "4G",
      .meaning = "Size of the region that ranks of one host make for themselves, where "
                 "neither a launcher nor TMB_SERVER gives them one; rounded up to a power "
                 "of two. Memory is used as it is touched.",
