@@ -36,6 +36,7 @@ gcc-vm-net           gcc       600  vm/net.sh
 gcc-vm-bad_input     gcc       300  vm/bad_input.sh
 gcc-vm-bench         gcc       300  vm/bench_test.sh
 gcc-mpich            gcc       900  mpich.sh
+gcc-mpich-start      gcc       600  mpich_start.sh
 gcc-mpich-bench      gcc       300  mpich/bench.sh --quick
 gcc-kmod             gcc       300  kmod.sh
 model                -         900  model.sh
