@@ -84,7 +84,7 @@ static void window_check(bool all)
 
 static void case_writers(void)
 {
-    enum { ROUNDS = 200 };
+    const int rounds = ranks <= 2 ? 200 : 20; /* threads of more have no processor */
     pthread_t threads[WRITERS + 2];
     bool all = can_wait();
     uint64_t seen;
@@ -96,15 +96,15 @@ static void case_writers(void)
     CHECK(!pthread_create(&threads[WRITERS], NULL, read_file, area + MARGIN + 8));
     CHECK(
         !pthread_create(&threads[WRITERS + 1], NULL, read_file, area + BYTES - PAGE / 2));
-    for (int i = 0; i < ROUNDS; i++)
+    for (int i = 0; i < rounds; i++)
         window_check(all);
     atomic_store(&stop, true);
     for (int i = 0; i < WRITERS + 2; i++)
         pthread_join(threads[i], NULL);
     memcpy(&seen, area + MARGIN + 64, sizeof(seen));
-    CHECK(seen == ROUNDS);
+    CHECK(seen == (uint64_t)rounds);
     memcpy(&seen, area + BYTES - MARGIN - 64 - 8, sizeof(seen));
-    CHECK(seen == ROUNDS);
+    CHECK(seen == (uint64_t)rounds);
 }
 
 /* Threads that make windows on one page at once. */
