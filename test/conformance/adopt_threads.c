@@ -152,4 +152,6 @@ static void case_makers(void)
 }
 
 const struct suite_case adopt_thread_cases[] = {
-    {"adopt/writers", 1, case_writers}, {"adopt/makers", 1, case_makers}, {0}};
+    {"adopt/writers", 1 | MAPPED, case_writers},
+    {"adopt/makers", 1 | MAPPED, case_makers},
+    {0}};
