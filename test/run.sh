@@ -20,7 +20,6 @@ gcc-bootstrap        gcc       300  bootstrap.sh
 gcc-slurm            gcc       600  slurm.sh
 gcc-fault            gcc       600  fault.sh
 gcc-net              gcc       600  net/conformance.sh
-gcc-net-faults       gcc       600  net/faults.sh
 gcc-net-scale        gcc       600  net/scale.sh
 gcc-examples         gcc       300  examples.sh
 quickstart           -         600  quickstart.sh
@@ -32,12 +31,10 @@ gcc-install          gcc       900  install.sh
 gcc-vm               gcc      1800  vm/run.sh
 gcc-vm-across        gcc       900  vm/across.sh
 gcc-vm-faults        gcc       900  vm/faults.sh
-gcc-vm-net           gcc       600  vm/net.sh
 gcc-vm-bad_input     gcc       300  vm/bad_input.sh
 gcc-vm-bench         gcc       300  vm/bench_test.sh
 gcc-mpich            gcc       900  mpich.sh
 gcc-mpich-start      gcc       600  mpich_start.sh
-gcc-mpich-bench      gcc       300  mpich/bench.sh --quick
 gcc-kmod             gcc       300  kmod.sh
 model                -         900  model.sh
 clang-build          clang     600  build
