@@ -138,7 +138,7 @@ else
     skip mpich-coarrays 'no caf.mpich (libcoarrays-mpich-dev)'
 fi
 
-seconds=120
+seconds=240
 for way in "${ways[@]}"; do
     [ "$way" = plain ] && default=1 || default='1 2'
     for ranks in ${RANKS:-$default}; do

@@ -33,7 +33,7 @@ gcc-vm-across        gcc       900  vm/across.sh
 gcc-vm-faults        gcc       900  vm/faults.sh
 gcc-vm-bad_input     gcc       300  vm/bad_input.sh
 gcc-vm-bench         gcc       300  vm/bench_test.sh
-gcc-mpich            gcc       900  mpich.sh
+gcc-mpich            gcc      1200  mpich.sh
 gcc-mpich-start      gcc       600  mpich_start.sh
 gcc-kmod             gcc       300  kmod.sh
 model                -         900  model.sh
