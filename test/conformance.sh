@@ -91,7 +91,7 @@ gcc)
     by_adapter 1
     by_adapter 4
     by_adapter 4 TMB_SPIN=0
-    by_tcp 2 4 7
+    by_tcp 2 4
     ;;
 valgrind | arm64)
     # Everything but what moves megabytes and hammers, which takes too long there.
