@@ -45,7 +45,8 @@ def render(path):
 
 def sources():
     return sorted(glob.glob(top + '/core/man/*.[1-8]') +
-                  glob.glob(top + '/providers/*/man/*.[1-8]'))
+                  glob.glob(top + '/providers/*/man/*.[1-8]') +
+                  glob.glob(top + '/adapters/*/man/*.[1-8]'))
 
 
 def section(text, title):
