@@ -24,7 +24,7 @@ installed_files() {
         compgen -G "$stage/usr/local/$file" >/dev/null ||
             { echo "missing: $file" && return 1; }
     done
-    ! find "$stage" -name '*.la' -o -name '*.a' | grep -v '/libtombolo\.la$'
+    ! find "$stage" -name '*.la' -o -name '*.a' | grep -vE '/libtombolo(-mpich)?\.la$'
 }
 
 # Compile and run a program that knows nothing but tombolo.pc.
@@ -84,11 +84,14 @@ api_is_complete() {
         <(exported | sed -n 's/^\(tmb_.*\)@@.*/\1/p' | sort)
 }
 
+# The adapter's headers are for MPICH's.
 headers_compile_alone() {
+    local mpi=()
+    read -ra mpi < <(pkg-config --cflags-only-I mpich 2>/dev/null | sed 's/-I/-isystem /g')
     local file bad=0
     while read -r file; do
         gcc -std=gnu11 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Werror -I"$BUILD" \
-            -I"$top/core/include" -include config.h -x c "$file" || bad=1
+            -I"$top/core/include" "${mpi[@]}" -include config.h -x c "$file" || bad=1
     done < <(find "$top/core" "$top/providers" "$top/adapters" -name '*.h' ! -path '*/kmod/*')
     return "$bad"
 }
