@@ -14,7 +14,7 @@
 
 static _Alignas(65536) uint8_t area[BYTES];
 
-enum { WRITERS = 4, WORDS = MARGIN / 8 };
+enum { WRITERS = 2, WORDS = MARGIN / 8 };
 static atomic_bool stop;
 
 /* Each writer has words of its own on both pages. */
@@ -84,7 +84,7 @@ static void window_check(bool all)
 
 static void case_writers(void)
 {
-    const int rounds = ranks <= 2 ? 200 : 20; /* threads of more have no processor */
+    const int rounds = ranks <= 2 ? 50 : 20; /* threads of more have no processor */
     pthread_t threads[WRITERS + 2];
     bool all = can_wait();
     uint64_t seen;

@@ -173,7 +173,7 @@ static int child(bool nobody, enum tmbi_guard_means means)
         if (nobody && (setgroups(0, NULL) || setresgid(65534, 65534, 65534) ||
                        setresuid(65534, 65534, 65534)))
             _exit(2);
-        status = among_others(means, 200);
+        status = among_others(means, 100);
         if (status == -EPERM)
             _exit(77);
         _exit(status || atomic_load(&lost) ? 1 : 0);
