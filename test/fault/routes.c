@@ -12,7 +12,8 @@
 
 #include "fault.h"
 
-#define PART_BYTES (UINT64_C(4) << 20)
+#define PUT_BYTES  (UINT64_C(1) << 20)
+#define PART_BYTES (PUT_BYTES * 8)
 #define COUNTER    64 /* offset of a word that every other rank adds to once */
 
 static tmb_win *win;
@@ -21,6 +22,12 @@ static uint8_t part[PART_BYTES], source[PART_BYTES];
 static void begin(void)
 {
     OK(tmb_win_create(TMB_TEAM_WORLD, part, PART_BYTES, 0, &win));
+}
+
+/* Where this rank alone puts in another's memory. */
+static uint64_t mine(void)
+{
+    return 4096 + (uint64_t)me * PUT_BYTES;
 }
 
 /* Whoever is neither the victim nor we. */
@@ -35,7 +42,7 @@ static int bystander(void)
 
 static void bystander_is_served(void)
 {
-    CHECK(tmb_put(win, bystander(), 4096, source, 1 << 20) == 0);
+    CHECK(tmb_put(win, bystander(), mine(), source, PUT_BYTES) == 0);
     CHECK(tmb_fetch_add_u32(win, bystander(), 0, 1, NULL) == 0);
 }
 
@@ -49,7 +56,7 @@ static void death_is_seen(int64_t since)
     printf("# rank %d: told of it after %.1f ms\n", me, (double)after / 1e6);
     CHECK(tmb_barrier(TMB_TEAM_WORLD, 10 * SECOND) == -EHOSTDOWN);
     CHECK(tmb_peer_state(VICTIM, &state) == 0 && state == TMB_PEER_DEAD);
-    CHECK(tmb_put(win, VICTIM, 0, source, 8) == -EHOSTDOWN);
+    CHECK(tmb_put(win, VICTIM, mine(), source, 8) == -EHOSTDOWN);
     CHECK(tmb_fetch_add_u32(win, VICTIM, 0, 1, NULL) == -EHOSTDOWN);
     bystander_is_served();
 }
@@ -64,7 +71,7 @@ static void killed(void)
         pause_ms(300);
         raise(SIGKILL);
     }
-    while ((rc = tmb_put(win, VICTIM, 0, source, 100000)) == 0)
+    while ((rc = tmb_put(win, VICTIM, mine(), source, 100000)) == 0)
         last = now();
     CHECK(rc == -EHOSTDOWN);
     death_is_seen(last);
@@ -96,7 +103,7 @@ static void stopped(void)
         pause_ms(400);
         for (int i = 0; i < 2; i++) {
             start = now();
-            rc = tmb_put(win, VICTIM, 0, source, 8);
+            rc = tmb_put(win, VICTIM, mine(), source, 8);
             CHECK((rc ? rc : tmb_flush(win, VICTIM)) == -ETIMEDOUT);
             CHECK(now() - start >= SECOND / 2 && now() - start < SECOND);
             bystander_is_served();
