@@ -6,6 +6,7 @@
 
 #define LARGE           TMBI_ARENA_CLASSES /* class of a chunk that is one block */
 #define CHUNK_PAGES_MAX 256u
+#define SCARCE_PAGES    512u /* a heap up to this is searched fast, and soon full */
 
 /* Blocks of a class, and the least number of pages that they fill without a rest worth
  * mentioning. Steps of at most a half, so that at most a third of a block is wasted. */
@@ -121,17 +122,20 @@ static int class_claim(struct tmbi_arena *arena, uint32_t class, uint32_t pages)
 }
 
 /* Claiming pages walks the page map, so a class that grows takes more at a time: a
- * quarter of what it has. */
+ * quarter of what it has; where there is no such room, what one block needs. */
 static int class_grow(struct tmbi_arena *arena, uint32_t class)
 {
     uint32_t unit = classes[class].pages;
+    uint32_t least = (classes[class].bytes - 1) / TMBI_PAGE_BYTES + 1;
     uint32_t pages = arena->pages[class] / 4;
 
     pages = pages > CHUNK_PAGES_MAX ? CHUNK_PAGES_MAX : pages;
     pages -= pages % unit;
     if (pages > unit && !class_claim(arena, class, pages))
         return 0;
-    return class_claim(arena, class, unit);
+    if (unit > least && !class_claim(arena, class, unit))
+        return 0;
+    return class_claim(arena, class, least);
 }
 
 static int class_take(struct tmbi_arena *arena, uint32_t class, void **block)
@@ -181,14 +185,15 @@ int tmbi_arena_alloc(struct tmbi_arena *arena, uint64_t bytes, void **block)
 }
 
 /* Put a block back. A chunk that is all free goes back to the job, unless it is the only
- * one with room: the next allocation would have to claim it again. */
+ * one with room: the next allocation would have to claim it again. Where peers may soon
+ * look for that page in vain, that is the lesser evil. */
 static void class_give(struct tmbi_arena *arena, struct tmbi_chunk *chunk, uint64_t at)
 {
     chunk->free[chunk->free_count++] = (uint32_t)(at / classes[chunk->class].bytes);
     if (chunk->free_count == 1)
         open_push(arena, chunk);
-    bool only = !chunk->next && !chunk->prev;
-    if (chunk->free_count < chunk->blocks || only)
+    bool kept = !chunk->next && !chunk->prev && arena->region->page_count > SCARCE_PAGES;
+    if (chunk->free_count < chunk->blocks || kept)
         return;
     open_remove(arena, chunk);
     arena->pages[chunk->class] -= chunk->pages;

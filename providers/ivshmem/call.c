@@ -95,6 +95,14 @@ static void slot_unstick(struct tmbi_ivshmem *iv, uint32_t index)
         call->use = TMBI_CALL_FREE;
 }
 
+/* Whether that many buffers in each rank leave three quarters of the heap to windows. */
+static bool bounces_fit(const struct tmbi_ivshmem *iv, uint32_t count)
+{
+    uint64_t heap_bytes = iv->region->page_count * TMBI_PAGE_BYTES;
+
+    return (uint64_t)iv->head.job->size * count * TMBI_CALL_BYTES <= heap_bytes / 4;
+}
+
 /* Without a payload any free slot does. Only the first is sure of a buffer. */
 static bool slot_usable(struct tmbi_ivshmem *iv, uint32_t index, bool payload)
 {
@@ -103,7 +111,7 @@ static bool slot_usable(struct tmbi_ivshmem *iv, uint32_t index, bool payload)
 
     if (call->use != TMBI_CALL_FREE)
         return false;
-    if (payload && !call->bounce &&
+    if (payload && !call->bounce && bounces_fit(iv, index + 1) &&
         !tmbi_arena_alloc(&iv->arena, TMBI_CALL_BYTES, &bounce))
         call->bounce = bounce;
     return !payload || call->bounce;
