@@ -180,9 +180,9 @@ side_by_side() {
     done
     await_held 3
     for i in 1 2 3; do
-        ranks 3 "$killed" jobs fill 30000000 one
+        ranks 3 "$killed" jobs fill 20000000 one
         ranks 4 "$killed" chaos $((seed + 100 + i))
-        ranks 2 0 jobs fill 30000000 well
+        ranks 2 0 jobs fill 20000000 well
     done
     rm "$work/hold"
     for i in "${holders[@]}"; do

@@ -128,7 +128,7 @@ static int server_start(const struct tmbi_ivshmem_config *config, int ranks,
              slots < TMBI_SLOTS_MAX ? slots : TMBI_SLOTS_MAX);
     rc = spawn(config->command, arguments, job_fd, &pid);
     if (rc) {
-        tmbi_info("ivshmem: no region of this host: TMB_TOMBOLO=%s can't be started: %s; "
+        tmbi_warn("ivshmem: no region of this host: TMB_TOMBOLO=%s can't be started: %s; "
                   "name the command `tombolo`, or a server by TMB_SERVER",
                   config->command, strerror(rc));
         return -rc;
@@ -155,7 +155,7 @@ int tmbi_ivshmem_place_make(const struct tmbi_job *job, int ranks,
     if (rc == 0) {
         rc = tmbi_server_await(pair[0]);
         if (rc)
-            tmbi_info("ivshmem: no region of this host: `%s server` did not start: %s",
+            tmbi_warn("ivshmem: no region of this host: `%s server` did not start: %s",
                       config.command, strerror(-rc));
     }
     if (rc)

@@ -54,7 +54,8 @@ for variable in ${!TMB_@}; do
     unset "$variable"
 done
 alone=()
-adapter=("LD_PRELOAD=$library" "LD_LIBRARY_PATH=$build/.libs")
+adapter=("LD_PRELOAD=$library" "LD_LIBRARY_PATH=$build/.libs"
+    "TMB_TOMBOLO=$build/tombolo")
 if [ -n "$tcp" ]; then
     alone+=("UCX_TLS=tcp,self" MPIR_CVAR_NOLOCAL=1)
     adapter+=("${alone[@]}" TMB_PROVIDER=tcp)
