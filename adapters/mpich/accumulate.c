@@ -14,6 +14,8 @@ struct accumulate {
 
 static enum tmbm_element element_of(const struct tmbm_data *data)
 {
+    if (tmbm_likely(tmbm_type_plain(data->handle)))
+        return tmbm_element_of(data->handle);
     return data->type ? data->type->element : tmbm_data_type(data)->element;
 }
 
@@ -77,6 +79,26 @@ static void update_walk(const struct tmbm_place *place, const struct accumulate 
     }
 }
 
+/* All are one piece each, of elements without a gap inside. */
+static bool in_pieces(const struct accumulate *a)
+{
+    return !a->shape.type && !a->operand.type && !a->result.type &&
+           tmbm_element_bytes(a->update.element) == tmbm_element_span(a->update.element);
+}
+
+static void update_pieces(const struct tmbm_place *place, const struct accumulate *a)
+{
+    struct tmbm_target *target = place->target;
+    uint64_t bytes = a->shape.bytes;
+
+    if (a->has_operand)
+        bytes = least(bytes, a->operand.bytes);
+    if (a->has_result)
+        bytes = least(bytes, a->result.bytes);
+    tmbm_update_piece(target->control, target->base, a->update, place->offset,
+                      a->operand.buffer, a->result.buffer, bytes);
+}
+
 static bool sole(const struct tmbm_target *target)
 {
     return atomic_load_explicit(&target->hold, memory_order_relaxed) ==
@@ -102,7 +124,10 @@ static int update(enum tmbm_call call, const struct tmbm_place *place,
                                   a->has_operand ? &a->operand : NULL,
                                   a->has_result ? &a->result : NULL);
     tmbm_note_stored(place->win);
-    update_walk(place, a);
+    if (tmbm_likely(in_pieces(a)))
+        update_pieces(place, a);
+    else
+        update_walk(place, a);
     return MPI_SUCCESS;
 }
 

@@ -140,9 +140,6 @@ struct long_double_int {
     int place;
 };
 
-struct sizes {
-    uint8_t bytes, span, extent;
-};
 #define WHOLE(type)                                                                      \
     {                                                                                    \
         sizeof(type), sizeof(type), sizeof(type)                                         \
@@ -153,7 +150,7 @@ struct sizes {
             offsetof(struct pair, place) + sizeof(int), sizeof(struct pair)              \
     }
 
-static const struct sizes sizes[TMBM_ELEMENTS] = {
+const struct tmbm_sizes tmbm_sizes[TMBM_ELEMENTS] = {
     [TMBM_BYTE] = WHOLE(u8),
     [TMBM_INT8] = WHOLE(i8),
     [TMBM_UINT8] = WHOLE(u8),
@@ -186,26 +183,6 @@ static const struct sizes sizes[TMBM_ELEMENTS] = {
 _Static_assert(sizeof(MPI_Fint) == 4 && sizeof(MPI_Aint) == 8, "as the loops take them");
 _Static_assert(sizeof(quad) == 16 && sizeof(quad_complex) == 32, "what MPI_REAL16 is");
 
-static struct sizes sizes_of(enum tmbm_element element)
-{
-    return sizes[(unsigned)element < TMBM_ELEMENTS ? element : TMBM_MIXED];
-}
-
-size_t tmbm_element_bytes(enum tmbm_element element)
-{
-    return sizes_of(element).bytes;
-}
-
-size_t tmbm_element_span(enum tmbm_element element)
-{
-    return sizes_of(element).span;
-}
-
-size_t tmbm_element_extent(enum tmbm_element element)
-{
-    return sizes_of(element).extent;
-}
-
 enum tmbm_op tmbm_op_of(MPI_Op op)
 {
     unsigned number = (unsigned)op - ((unsigned)MPI_MAX - TMBM_MAX);
@@ -216,17 +193,26 @@ enum tmbm_op tmbm_op_of(MPI_Op op)
 /* target[i] = target[i] OP operand[i] */
 typedef void op_loop(void *target, const void *operand, size_t count);
 
-/* A loop for x, which was there, and y, which comes. */
+/* A loop for x, which was there, and y, which comes. By blocks: compilers make vectors of
+ * a loop of known length, if its memory is known not to overlap. */
+#define BLOCK ((size_t)32)
 #define LOOP(type, name, result)                                                         \
-    static void type##_##name(void *target, const void *operand, size_t count)           \
+    static inline void type##_##name##_each(type *restrict to,                           \
+                                            const type *restrict from, size_t count)     \
     {                                                                                    \
-        type *restrict to = target;                                                      \
-        const type *restrict from = operand;                                             \
-                                                                                         \
         for (size_t i = 0; i < count; i++) {                                             \
             const type x = to[i], y = from[i];                                           \
             to[i] = (type)(result);                                                      \
         }                                                                                \
+    }                                                                                    \
+    static void type##_##name(void *target, const void *operand, size_t count)           \
+    {                                                                                    \
+        type *to = target;                                                               \
+        const type *from = operand;                                                      \
+                                                                                         \
+        for (; count >= BLOCK; count -= BLOCK, to += BLOCK, from += BLOCK)               \
+            type##_##name##_each(to, from, BLOCK);                                       \
+        type##_##name##_each(to, from, count);                                           \
     }
 
 #define ORDER_LOOPS(type)                                                                \
@@ -361,7 +347,8 @@ bool tmbm_op_takes(enum tmbm_op op, enum tmbm_element element)
     return op == TMBM_REPLACE || op == TMBM_NO_OP || loops[element][op];
 }
 
-static void pairs_copy(struct sizes pair, uint8_t *to, const uint8_t *from, size_t count)
+static void pairs_copy(struct tmbm_sizes pair, uint8_t *to, const uint8_t *from,
+                       size_t count)
 {
     const size_t place = pair.span - sizeof(int);
 
@@ -376,10 +363,11 @@ static void pairs_copy(struct sizes pair, uint8_t *to, const uint8_t *from, size
 static void elements_copy(enum tmbm_element element, void *to, const void *from,
                           size_t count)
 {
-    size_t bytes = count * sizes[element].bytes;
+    const struct tmbm_sizes size = tmbm_sizes_of(element);
+    size_t bytes = count * size.bytes;
 
-    if (sizes[element].bytes != sizes[element].extent)
-        pairs_copy(sizes[element], to, from, count);
+    if (size.bytes != size.extent)
+        pairs_copy(size, to, from, count);
     else if (bytes == 8)
         memcpy(to, from, 8);
     else if (bytes == 4)

@@ -69,9 +69,37 @@ enum tmbm_element tmbm_element_of(MPI_Datatype predefined);
 /* Bytes of data of an element; from its first to behind its last; and from one to the
  * next in an array. They differ for pairs with a gap, inside or behind. 0 for TMBM_MIXED
  * and numbers that are no element. */
-size_t tmbm_element_bytes(enum tmbm_element element);
-size_t tmbm_element_span(enum tmbm_element element);
-size_t tmbm_element_extent(enum tmbm_element element);
+struct tmbm_sizes {
+    uint8_t bytes, span, extent;
+};
+extern const struct tmbm_sizes tmbm_sizes[TMBM_ELEMENTS];
+
+static inline struct tmbm_sizes tmbm_sizes_of(enum tmbm_element element)
+{
+    return tmbm_sizes[(unsigned)element < TMBM_ELEMENTS ? element : TMBM_MIXED];
+}
+
+static inline size_t tmbm_element_bytes(enum tmbm_element element)
+{
+    return tmbm_sizes_of(element).bytes;
+}
+
+static inline size_t tmbm_element_span(enum tmbm_element element)
+{
+    return tmbm_sizes_of(element).span;
+}
+
+static inline size_t tmbm_element_extent(enum tmbm_element element)
+{
+    return tmbm_sizes_of(element).extent;
+}
+
+/* One value that one load or store moves whole, where it is aligned. */
+static inline bool tmbm_element_word(enum tmbm_element element)
+{
+    return (element >= TMBM_BYTE && element <= TMBM_DOUBLE) || element == TMBM_BOOL ||
+           element == TMBM_LOGICAL;
+}
 
 /* Which operation; 0: none of MPI's predefined ones. */
 enum tmbm_op tmbm_op_of(MPI_Op op);

@@ -114,7 +114,8 @@ static int pieces_work(struct tmbm_win *win, const struct head *head, const uint
 static int swap_work(struct tmbm_win *win, const struct head *head, uint64_t offset,
                      const uint8_t *in, size_t in_bytes, uint8_t *out, size_t out_bytes)
 {
-    if (in_bytes != 2 * out_bytes || out_bytes == 0 || out_bytes > 16)
+    if (in_bytes != 2 * out_bytes || out_bytes == 0 || out_bytes > 8 ||
+        (out_bytes & (out_bytes - 1)))
         return -EPROTO;
     if (!reachable(win, offset, out_bytes))
         return -ERANGE;
