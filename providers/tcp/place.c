@@ -111,10 +111,13 @@ int tmbi_tcp_place_choose(const struct tmbi_tcp_config *config,
 static int listen_at(const struct tmbi_tcp_place *place, int port)
 {
     struct sockaddr_storage address = place->address;
+    const int one = 1;
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return -errno;
+    /* A port on which connections of a former job wait for their end is free. */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     /* Both families have their port at the same place. */
     ((struct sockaddr_in *)&address)->sin_port = htons((uint16_t)port);
     if (bind(fd, (struct sockaddr *)&address, place->bytes) == 0 &&
