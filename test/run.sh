@@ -20,6 +20,7 @@ gcc-bootstrap        gcc       300  bootstrap.sh
 gcc-slurm            gcc       600  slurm.sh
 gcc-fault            gcc       600  fault.sh
 gcc-net              gcc       600  net/conformance.sh
+gcc-net-faults       gcc       600  net/faults.sh
 gcc-net-scale        gcc       600  net/scale.sh
 gcc-examples         gcc       300  examples.sh
 quickstart           -         600  quickstart.sh
@@ -35,6 +36,7 @@ gcc-vm-bad_input     gcc       300  vm/bad_input.sh
 gcc-vm-bench         gcc       300  vm/bench_test.sh
 gcc-mpich            gcc      1200  mpich.sh
 gcc-mpich-start      gcc       600  mpich_start.sh
+gcc-mpich-bench      gcc       300  mpich/bench.sh --quick
 gcc-kmod             gcc       300  kmod.sh
 model                -         900  model.sh
 clang-build          clang     600  build

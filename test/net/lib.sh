@@ -152,6 +152,7 @@ job_start() { # HOSTS PROGRAM...
     local hosts rank
     IFS=, read -r -a hosts <<<"$1"
     job_pids=()
+    rm -f "$work"/rank.? # or what a former job said would be taken for this one's
     for rank in "${!hosts[@]}"; do
         host_run "${hosts[rank]}" env TMB_RENDEZVOUS="10.78.0.${hosts[0]}:7100" \
             TMB_SECRET=a-secret-of-some-length TMB_RANK="$rank" TMB_SIZE=${#hosts[@]} \
