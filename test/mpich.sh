@@ -31,7 +31,8 @@ ways=("$@")
 plain=(UCX_RCACHE_ENABLE=n)
 if [ -e "$library" ]; then
     [ $# -gt 0 ] || ways=(plain adapter tcp)
-    adapter=("LD_PRELOAD=$library" "LD_LIBRARY_PATH=$build/.libs")
+    adapter=("LD_PRELOAD=$library" "LD_LIBRARY_PATH=$build/.libs"
+        "TMB_TOMBOLO=$build/tombolo" "TMB_MPICH_REPORT=$work/report")
     # shellcheck disable=SC2034
     tcp=("${adapter[@]}" TMB_PROVIDER=tcp)
 else
@@ -81,10 +82,20 @@ conformance() { # WAY RANKS
     else
         fail "$from the library" "$(grep '^# one-sided' "$work/log" || echo unknown)"
     fi
+    [ "$2" -eq 1 ] || check "$from the route" went_by "$1"
     if [ $status -ne 0 ] || ! grep -qE '^[1-9][0-9]* passed, 0 failed, ' "$work/log"; then
         fail "$from ends well" "exit code $status"
         grep -vE '^ok ' "$work/log" | tail -n 40 | sed 's/^/    /'
     fi
+}
+
+# What ranks of one host do, they do in memory; the report says so.
+went_by() { # WAY
+    case $1 in
+    plain) [ ! -e "$work/report" ] ;;
+    adapter) grep 'pairs by provider: ivshmem [1-9][0-9]* tcp 0;' "$work/report" ;;
+    tcp) grep 'pairs by provider: ivshmem 0 tcp [1-9]' "$work/report" ;;
+    esac
 }
 
 # A program that checks its own result, which it prints in a line.
