@@ -57,7 +57,7 @@ static void while_target_computes(struct window *w,
     while (!me && atomic_load_explicit(done, memory_order_acquire) < ranks - 1) {
         compute(0.001);
         if (needs_target(w))
-            MPI_Iprobe(0, 0, MPI_COMM_SELF, &message, MPI_STATUS_IGNORE);
+            MPI_Iprobe(MPI_ANY_SOURCE, 0, MPI_COMM_WORLD, &message, MPI_STATUS_IGNORE);
     }
     MPI_Barrier(MPI_COMM_WORLD);
     munmap(done, 4096);
