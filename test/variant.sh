@@ -31,8 +31,8 @@ tsan)
     configure_arguments+=(--enable-sanitizer=thread CFLAGS="-O1 -g")
     export TSAN_OPTIONS=allocator_may_return_null=1:exitcode=66:second_deadlock_stack=1:suppressions=$top/test/tsan.supp:log_path=$reports/thread
     ;;
-valgrind)
-    configure_arguments+=(CFLAGS="-O1 -g")
+valgrind) # runs what gcc's variant is
+    BUILD=$top/build/test/gcc TOMBOLO=$BUILD/tombolo
     UNDER="valgrind -q --error-exitcode=99 --leak-check=full"
     export UNDER="$UNDER --errors-for-leak-kinds=definite --child-silent-after-fork=yes"
     ;;
@@ -66,6 +66,10 @@ build() {
         mapfile -t packages < <("$top/test/packages.sh" list arm64)
         "$top/test/sysroot.sh" "$sysroot" "${packages[@]}"
         [ -e "$UNDER_RUN" ] || "$0" gcc build
+    fi
+    if [ "$variant" = valgrind ]; then
+        "$0" gcc build
+        return
     fi
     [ -e "$top/configure" ] || "$top/autogen.sh"
     mkdir -p "$BUILD"
