@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# MPI programs with one rank in each of two guests: MPICH starts them and sends messages
+# MPI programs with ranks in two guests: MPICH starts them and sends messages
 # over TCP, and the adapter serves their windows over the region that the guests share.
 #   test/vm/mpich.sh                     the cases
 #   test/vm/mpich.sh --bench [--quick]   what lock - put - unlock and fetch-and-op cost with
@@ -14,6 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/vm/lib.sh
 . "$here/lib.sh"
 bench='' iters=100
+ranks=2 # half of them in each guest
 
 usage() {
     sed -n '5,8s/^# \{0,1\}//p' "$0" >&2
@@ -38,13 +39,14 @@ plain=(-genv UCX_TLS 'tcp,self' -genv UCX_RCACHE_ENABLE n)
 adapter=("${plain[@]}" -genv LD_PRELOAD /lib/libtombolo-mpich.so -genv TMB_MPICH required
     -genv TMB_MPICH_REPORT 1 -genv TMB_IVSHMEM_DEVICE uio)
 
-# A rank in each guest; what is printed goes to $rig/log. As in ../mpich.sh: Debian's
+# What ranks print goes to $rig/log. As in ../mpich.sh: Debian's
 # MPI_Finalize hangs now and then, when all has been done, and there is another try.
 run() { # SECONDS RESULT ARGUMENT...
     local try code
     for try in 1 2 3; do
         code=0
-        guest_mpiexec "$1" a,b -n 2 -ppn 1 "${@:3}" >"$rig/log" 2>&1 </dev/null || code=$?
+        guest_mpiexec "$1" a,b -n $ranks -ppn $((ranks / 2)) "${@:3}" \
+            >"$rig/log" 2>&1 </dev/null || code=$?
         [ $code -ne 0 ] || return 0
         hung_at_end "$2" $code || return $code
         echo "${*:3}: try $try" >>"$rig/hangs"
@@ -53,9 +55,12 @@ run() { # SECONDS RESULT ARGUMENT...
     return $code
 }
 
+printed() { # PATTERN
+    [ "$(grep -acE "$1" "$rig/log")" -gt 0 ]
+}
+
 hung_at_end() { # RESULT CODE
-    [ "$(grep -acE "$1" "$rig/log")" -gt 0 ] &&
-        { [ "$2" -eq 124 ] || [ "$(grep -acE 'MPI_Finalize: took|long.*: MPI_Finalize' "$rig/log")" -gt 0 ]; }
+    printed "$1" && { [ "$2" -eq 124 ] || printed 'MPI_Finalize: took|long.*: MPI_Finalize'; }
 }
 
 in_each() {
@@ -79,7 +84,7 @@ served() {
 
 # A program that checks its own result, and all of whose calls went over mapped memory.
 program() { # RESULT ARGUMENT...
-    if ! run 90 "$1" "${adapter[@]}" "${@:2}" || [ "$(grep -acE "$1" "$rig/log")" -eq 0 ]; then
+    if ! run 90 "$1" "${adapter[@]}" "${@:2}" || ! printed "$1"; then
         cat "$rig/log"
         return 1
     fi
@@ -87,8 +92,9 @@ program() { # RESULT ARGUMENT...
 }
 
 mapped() {
+    local pairs=$((ranks * (ranks - 1)))
     cat "$rig/log"
-    [ "$(grep -ac '^tombolo: 2 ranks; .*ivshmem 2 .*; 2 mapped$' "$rig/log")" -eq 1 ]
+    printed "^tombolo: $ranks ranks; .* ivshmem $pairs .*; $pairs mapped\$"
     awk '$1 == "tombolo:" && $2 ~ /^MPI_/ { calls++; bad += !$3 || $5 || $7 }
         END { exit !calls || bad }' "$rig/log"
 }
@@ -165,10 +171,13 @@ fi
 check "a rank in each guest" in_each
 conformance
 check "two guests: the library" served
-for epochs in fence pscw lock; do
-    check "two guests: halo exchange, $epochs" program ' 0 cells differ' mpich_halo $epochs
+for ranks in 4 2; do
+    for epochs in fence pscw lock; do
+        check "$ranks ranks: halo exchange, $epochs" program ' 0 cells differ' \
+            mpich_halo $epochs
+    done
+    check "$ranks ranks: hash table" program ' 0 entries wrong' mpich_hash
 done
-check "two guests: hash table" program ' 0 entries wrong' mpich_hash
 iters=3
 check "two guests: benchmark" rows_exist
 for guest in a b; do
