@@ -166,7 +166,7 @@ check image "$here/image.sh" mpich
 [ "$failed" -eq 0 ] || finish
 rig_begin
 if ! net_begin; then
-    skip mpich "no network of our own here: $(tail -n 1 "$rig/net.log")"
+    skip mpich "no network of our own here: $(head -n 1 "$rig/net.log")"
     finish
 fi
 boot
