@@ -4,63 +4,36 @@
  * call, which MPI demands. */
 #include "suite.h"
 
-#include <fcntl.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-/* Shared memory behind MPI's back, between ranks of a host; or NULL. */
-static atomic_int *signals_open(void)
-{
-    static const char name[] = "/dev/shm/mpi-suite-%d";
-    char path[64];
-    int number = getpid(), fd;
-    void *memory = MAP_FAILED;
-
-    MPI_Bcast(&number, 1, MPI_INT, 0, MPI_COMM_WORLD);
-    snprintf(path, sizeof(path), name, number);
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd >= 0 && !ftruncate(fd, 4096))
-        memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (fd >= 0)
-        close(fd);
-    MPI_Barrier(MPI_COMM_WORLD);
-    if (me == 0)
-        unlink(path);
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
-/* Ranks that share no region have MPICH's shared windows, which need the target. */
-static bool needs_target(const struct window *w)
+/* Shared windows of ranks that share no region are MPICH's, which needs the target. */
+static bool is_promised(const struct window *w)
 {
     const char *provider = getenv("TMB_PROVIDER");
 
-    return w->memory == SHARED && provider && !strcmp(provider, "tcp");
+    return w->memory != SHARED || !provider || strcmp(provider, "tcp") != 0;
 }
 
-/* Rank 0 computes, with no call of MPI, until all others have done their accesses; a
- * library that needs the target would never get there, and the case would end by time. */
+/* Rank 0 computes, with no call of MPI, until all others have done their accesses, which
+ * they tell it through a second window: ranks need not be of one host. A library that
+ * needs the target would never get there, and the case would end by time. */
 static void while_target_computes(struct window *w,
                                   void (*access)(const struct window *w))
 {
-    atomic_int *done = signals_open();
-    int message;
+    const int one = 1;
+    struct window done;
 
-    if (!CHECK(done != NULL))
-        return;
-    MPI_Barrier(MPI_COMM_WORLD);
+    window_open(&done, ALLOCATE, 64);
     if (me) {
         access(w);
-        atomic_fetch_add_explicit(done, 1, memory_order_release);
-    }
-    while (!me && atomic_load_explicit(done, memory_order_acquire) < ranks - 1) {
-        compute(0.001);
-        if (needs_target(w))
-            MPI_Iprobe(MPI_ANY_SOURCE, 0, MPI_COMM_WORLD, &message, MPI_STATUS_IGNORE);
+        OK(MPI_Win_lock(MPI_LOCK_SHARED, 0, 0, done.win));
+        OK(MPI_Accumulate(&one, 1, MPI_INT, 0, 0, 1, MPI_INT, MPI_SUM, done.win));
+        OK(MPI_Win_unlock(0, done.win));
+    } else {
+        while (is_promised(w) &&
+               __atomic_load_n((int *)(void *)done.base, __ATOMIC_ACQUIRE) < ranks - 1)
+            compute(0.001);
     }
     MPI_Barrier(MPI_COMM_WORLD);
-    munmap(done, 4096);
+    window_close(&done);
     window_meet(w->win);
 }
 

@@ -58,20 +58,7 @@ boot() {
     done
     guest_wait a
     guest_wait b
-    part
-}
-
-# A half of the processors for each guest: two that spin for each other must not meet on one.
-part() {
-    local cpus
-    mapfile -t cpus < <(python3 -c 'import os; print(*sorted(os.sched_getaffinity(0)), sep="\n")')
-    if [ ${#cpus[@]} -lt 2 ]; then
-        echo "one processor for two guests: what spins will be slow" >&2
-        return
-    fi
-    local half=$((${#cpus[@]} / 2)) IFS=,
-    taskset -apc "${cpus[*]:0:half}" "${vm_pids[a]}" >/dev/null
-    taskset -apc "${cpus[*]:half}" "${vm_pids[b]}" >/dev/null
+    guests_part a b
 }
 
 # A command in each guest, at once; what both print.

@@ -14,6 +14,7 @@ drivers=(virtio_pci virtio_console virtio_net sch_netem uio vfio_pci vfio_iommu_
 programs=(tombolo conformance quiet kmod_check hello_put halo2d shared_counter work_queue
     fault_chaos fault_jobs fault_machines fault_locks fault_routes fault_waits fault_links
     tcp_pingpong uio_pingpong waiting)
+mpich_programs=(mpich_conformance mpich_halo mpich_hash)
 
 complain() { # TEXT...
     echo "image.sh: $*" >&2
@@ -119,13 +120,19 @@ add_closure() { # ROOT FILE DESTINATION
             { print $1, $3 } $1 ~ /^\/.*ld-linux/ { print $1, $1 }')
 }
 
-add_programs() { # ROOT
+# Those of the build's programs that are built; libtool has put a script in a program's
+# place where it needs our library.
+add_built() { # ROOT NAME...
     local name path
-    for name in "${programs[@]}"; do
+    for name in "${@:2}"; do
         path=$build/.libs/$name
         [ -e "$path" ] || path=$build/$name
         [ ! -e "$path" ] || add_closure "$1" "$path" "bin/$name"
     done
+}
+
+add_programs() { # ROOT
+    add_built "$1" "${programs[@]}"
     install -D -m 755 "$build/.libs/libtombolo.so.0" "$1/lib/libtombolo.so.0"
     strip -g "$1/lib/libtombolo.so.0"
 }
@@ -163,6 +170,9 @@ add_mpich() { # ROOT
     [ -n "$(command -v mpicc.mpich)" ] || complain "no mpicc.mpich here; install libmpich-dev"
     mpicc.mpich -O2 -Wall -o "$vm/mpi_lock_put" "$top/test/vm/guest/mpi_lock_put.c"
     add_closure "$1" "$vm/mpi_lock_put" bin/mpi_lock_put
+    add_built "$1" "${mpich_programs[@]}"
+    path=$build/.libs/libtombolo-mpich.so
+    [ ! -e "$path" ] || add_closure "$1" "$path" lib/libtombolo-mpich.so
 }
 
 pack() { # ROOT CPIO

@@ -19,6 +19,7 @@
 #   guest_get NAME PATH FILE         copy a file out of it
 #   guest_mpiexec SECONDS GUEST,GUEST... ARGUMENT...  MPICH's mpiexec, ranks in guests that
 #                                    have initrd=initrd-mpich.cpio and net=tap
+#   guests_part GUEST GUEST          half of the processors for each
 #   guest_monitor NAME COMMAND       QEMU's human monitor, such as 'info tlb', 'stop'
 #   guest_off NAME [SECONDS]         a clean end, or else a hard one and false
 #   guest_kill NAME                  as if its machine lost power
@@ -220,6 +221,19 @@ guest_mpiexec() { # SECONDS GUEST,GUEST... ARGUMENT...
     VM_RIG=$rig VM_SECONDS=$1 timeout -k 5 "$1" "${vm_net[@]}" mpiexec.hydra -launcher ssh \
         -launcher-exec "$vm_here/launcher.sh" -localhost 10.77.0.254 -wdir /tmp \
         -hosts "$2" "${@:3}"
+}
+
+# A half of the processors for each guest: two that spin for each other must not meet on one.
+guests_part() { # GUEST GUEST
+    local cpus
+    mapfile -t cpus < <(python3 -c 'import os; print(*sorted(os.sched_getaffinity(0)), sep="\n")')
+    if [ ${#cpus[@]} -lt 2 ]; then
+        echo "one processor for two guests: what spins will be slow" >&2
+        return
+    fi
+    local half=$((${#cpus[@]} / 2)) IFS=,
+    taskset -apc "${cpus[*]:0:half}" "${vm_pids[$1]}" >/dev/null
+    taskset -apc "${cpus[*]:half}" "${vm_pids[$2]}" >/dev/null
 }
 
 guest_monitor() { # NAME COMMAND
