@@ -8,8 +8,7 @@
 struct accumulate {
     struct tmbm_update update;
     struct tmbm_data shape;
-    struct tmbm_data operand, result;
-    bool has_operand, has_result;
+    const struct tmbm_data *operand, *result; /* NULL: none */
 };
 
 static enum tmbm_element element_of(const struct tmbm_data *data)
@@ -28,7 +27,7 @@ static bool has_data(const struct tmbm_data *data)
 static int update_set(struct accumulate *a, MPI_Op op)
 {
     a->update.op = tmbm_op_of(op);
-    if (a->update.op == 0 || (a->update.op == TMBM_NO_OP && !a->has_result))
+    if (a->update.op == 0 || (a->update.op == TMBM_NO_OP && !a->result))
         return MPI_ERR_OP;
     if (!has_data(&a->shape))
         return MPI_SUCCESS;
@@ -37,8 +36,8 @@ static int update_set(struct accumulate *a, MPI_Op op)
         return MPI_ERR_TYPE;
     if (!tmbm_op_takes(a->update.op, a->update.element))
         return MPI_ERR_OP;
-    if (a->has_operand && has_data(&a->operand) &&
-        tmbm_element_bytes(element_of(&a->operand)) !=
+    if (a->operand && a->operand->handle != a->shape.handle && has_data(a->operand) &&
+        tmbm_element_bytes(element_of(a->operand)) !=
             tmbm_element_bytes(a->update.element))
         return MPI_ERR_TYPE;
     return MPI_SUCCESS;
@@ -56,25 +55,25 @@ static void update_walk(const struct tmbm_place *place, const struct accumulate 
         tmbm_walk_make(&a->shape, target->base + place->offset, a->update.element);
     struct tmbm_walk from = {0}, old = {0};
 
-    if (a->has_operand)
-        from = tmbm_walk_make(&a->operand, a->operand.buffer, a->update.element);
-    if (a->has_result)
-        old = tmbm_walk_make(&a->result, a->result.buffer, a->update.element);
+    if (a->operand)
+        from = tmbm_walk_make(a->operand, a->operand->buffer, a->update.element);
+    if (a->result)
+        old = tmbm_walk_make(a->result, a->result->buffer, a->update.element);
     while (tmbm_walk_more(&to)) {
         uint64_t bytes = to.left;
 
-        if (a->has_operand)
+        if (a->operand)
             bytes = tmbm_walk_more(&from) ? least(bytes, from.left) : 0;
-        if (a->has_result)
+        if (a->result)
             bytes = tmbm_walk_more(&old) ? least(bytes, old.left) : 0;
         if (bytes == 0)
             return;
         tmbm_update_piece(target->control, target->base, a->update,
                           (uint64_t)(to.at - target->base), from.at, old.at, bytes);
         tmbm_walk_skip(&to, bytes);
-        if (a->has_operand)
+        if (a->operand)
             tmbm_walk_skip(&from, bytes);
-        if (a->has_result)
+        if (a->result)
             tmbm_walk_skip(&old, bytes);
     }
 }
@@ -82,7 +81,8 @@ static void update_walk(const struct tmbm_place *place, const struct accumulate 
 /* All are one piece each, of elements without a gap inside. */
 static bool in_pieces(const struct accumulate *a)
 {
-    return !a->shape.type && !a->operand.type && !a->result.type &&
+    return !a->shape.type && !(a->operand && a->operand->type) &&
+           !(a->result && a->result->type) &&
            tmbm_element_bytes(a->update.element) == tmbm_element_span(a->update.element);
 }
 
@@ -91,12 +91,13 @@ static void update_pieces(const struct tmbm_place *place, const struct accumulat
     struct tmbm_target *target = place->target;
     uint64_t bytes = a->shape.bytes;
 
-    if (a->has_operand)
-        bytes = least(bytes, a->operand.bytes);
-    if (a->has_result)
-        bytes = least(bytes, a->result.bytes);
+    if (a->operand)
+        bytes = least(bytes, a->operand->bytes);
+    if (a->result)
+        bytes = least(bytes, a->result->bytes);
     tmbm_update_piece(target->control, target->base, a->update, place->offset,
-                      a->operand.buffer, a->result.buffer, bytes);
+                      a->operand ? a->operand->buffer : NULL,
+                      a->result ? a->result->buffer : NULL, bytes);
 }
 
 static bool sole(const struct tmbm_target *target)
@@ -120,9 +121,7 @@ static int update(enum tmbm_call call, const struct tmbm_place *place,
         return MPI_SUCCESS;
     a->update.sole = sole(place->target);
     if (!here)
-        return tmbm_remote_update(place, &a->shape, a->update,
-                                  a->has_operand ? &a->operand : NULL,
-                                  a->has_result ? &a->result : NULL);
+        return tmbm_remote_update(place, &a->shape, a->update, a->operand, a->result);
     tmbm_note_stored(place->win);
     if (tmbm_likely(in_pieces(a)))
         update_pieces(place, a);
@@ -156,8 +155,9 @@ static int accumulate_put(enum tmbm_call call, struct tmbm_win *win, const void 
                           MPI_Aint displacement, MPI_Count target_count,
                           MPI_Datatype target_type, MPI_Op op)
 {
-    struct accumulate a = {.has_operand = true};
-    int rc = tmbm_data_set(&a.operand, origin, origin_count, origin_type);
+    struct tmbm_data operand;
+    struct accumulate a = {.operand = &operand};
+    int rc = tmbm_data_set(&operand, origin, origin_count, origin_type);
 
     return accumulate(call, win, &a, rank, displacement, target_count, target_type, op,
                       rc);
@@ -170,11 +170,12 @@ static int accumulate_get(enum tmbm_call call, struct tmbm_win *win, const void 
                           MPI_Datatype target_type, MPI_Op op)
 {
     /* MPI_NO_OP: the origin's three are ignored. */
-    struct accumulate a = {.has_operand = op != MPI_NO_OP, .has_result = true};
-    int rc = tmbm_data_set(&a.result, result, result_count, result_type);
+    struct tmbm_data operand, old;
+    struct accumulate a = {.operand = op == MPI_NO_OP ? NULL : &operand, .result = &old};
+    int rc = tmbm_data_set(&old, result, result_count, result_type);
 
-    if (rc == MPI_SUCCESS && a.has_operand)
-        rc = tmbm_data_set(&a.operand, origin, origin_count, origin_type);
+    if (rc == MPI_SUCCESS && a.operand)
+        rc = tmbm_data_set(&operand, origin, origin_count, origin_type);
     return accumulate(call, win, &a, rank, displacement, target_count, target_type, op,
                       rc);
 }
@@ -182,13 +183,14 @@ static int accumulate_get(enum tmbm_call call, struct tmbm_win *win, const void 
 static int fetch_and_op(struct tmbm_win *win, const void *origin, void *result,
                         MPI_Datatype type, int rank, MPI_Aint displacement, MPI_Op op)
 {
-    struct accumulate a = {.has_operand = op != MPI_NO_OP, .has_result = true};
-    int rc = tmbm_data_set(&a.result, result, 1, type);
+    struct tmbm_data operand, old;
+    struct accumulate a = {.operand = op == MPI_NO_OP ? NULL : &operand, .result = &old};
+    int rc = tmbm_data_set(&old, result, 1, type);
 
     if (rc == MPI_SUCCESS && tmbm_element_of(type) == TMBM_MIXED)
         rc = MPI_ERR_TYPE;
-    a.operand = a.result;
-    a.operand.buffer = (uint8_t *)(uintptr_t)origin;
+    operand = old;
+    operand.buffer = (uint8_t *)(uintptr_t)origin;
     return accumulate(TMBM_Fetch_and_op, win, &a, rank, displacement, 1, type, op, rc);
 }
 

@@ -183,13 +183,6 @@ const struct tmbm_sizes tmbm_sizes[TMBM_ELEMENTS] = {
 _Static_assert(sizeof(MPI_Fint) == 4 && sizeof(MPI_Aint) == 8, "as the loops take them");
 _Static_assert(sizeof(quad) == 16 && sizeof(quad_complex) == 32, "what MPI_REAL16 is");
 
-enum tmbm_op tmbm_op_of(MPI_Op op)
-{
-    unsigned number = (unsigned)op - ((unsigned)MPI_MAX - TMBM_MAX);
-
-    return number < TMBM_OPS ? (enum tmbm_op)number : 0;
-}
-
 /* target[i] = target[i] OP operand[i] */
 typedef void op_loop(void *target, const void *operand, size_t count);
 

@@ -102,7 +102,12 @@ static inline bool tmbm_element_word(enum tmbm_element element)
 }
 
 /* Which operation; 0: none of MPI's predefined ones. */
-enum tmbm_op tmbm_op_of(MPI_Op op);
+static inline enum tmbm_op tmbm_op_of(MPI_Op op)
+{
+    unsigned number = (unsigned)op - ((unsigned)MPI_MAX - TMBM_MAX);
+
+    return number < TMBM_OPS ? (enum tmbm_op)number : (enum tmbm_op)0;
+}
 
 /* Whether MPI defines it for that element, or MPICH takes it nevertheless. Takes any
  * numbers. */

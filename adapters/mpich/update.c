@@ -134,7 +134,7 @@ static void words_move(struct tmbm_update update, uint8_t *at, const uint8_t *op
 
 static bool aligned(const uint8_t *at, size_t bytes)
 {
-    return (uintptr_t)at % bytes == 0;
+    return ((uintptr_t)at & (bytes - 1)) == 0; /* of a word: a power of two */
 }
 
 /* ---- blocks ---- */
