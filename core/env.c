@@ -30,8 +30,9 @@ static const struct tmbi_env_var core_vars[] = {
      .type = TMBI_ENV_DURATION,
      .fallback = "auto",
      .choices = "auto",
-     .meaning = "How long a wait spins before it sleeps; auto: 20us, or almost nothing "
-                "where ranks outnumber the CPUs.",
+     .meaning =
+         "How long a wait spins before it sleeps; auto: 20us to 160us, by how long "
+         "waits take, or not at all where ranks outnumber the CPUs.",
      .field = FIELD(spin_ns)},
     {.name = "TMB_OP_TIMEOUT",
      .type = TMBI_ENV_DURATION,

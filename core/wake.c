@@ -21,8 +21,9 @@ struct line {
     unsigned sleepers;
     bool leader;             /* a thread sleeps on the doorbell */
     uint64_t sleeps;         /* that a leader has ended */
-    _Atomic int64_t spin_ns; /* relaxed */
-    _Atomic uint64_t rings;  /* heard by tmbi_rung(); seq_cst, as any condition */
+    _Atomic int64_t spin_ns; /* between these two; relaxed, as they are */
+    _Atomic int64_t spin_least_ns, spin_most_ns;
+    _Atomic uint64_t rings; /* heard by tmbi_rung(); seq_cst, as any condition */
 };
 
 /* How long a wait sleeps between the calls of the poll function, at first and at last. */
@@ -38,7 +39,15 @@ static struct {
     atomic_flag polling; /* acquire, release: what poll() touches is one thread's */
 } wake = {.polling = ATOMIC_FLAG_INIT};
 
-void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns)
+static void spin_set(struct line *line, int64_t least_ns, int64_t most_ns)
+{
+    atomic_store_explicit(&line->spin_ns, least_ns, memory_order_relaxed);
+    atomic_store_explicit(&line->spin_least_ns, least_ns, memory_order_relaxed);
+    atomic_store_explicit(&line->spin_most_ns, most_ns, memory_order_relaxed);
+}
+
+void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t least_ns,
+                     int64_t most_ns)
 {
     for (int i = 0; i < TMBI_LINES; i++) {
         struct line *line = &wake.lines[i];
@@ -47,8 +56,10 @@ void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns)
         tmbi_cond_init(&line->woken);
         line->slot = ep->ops->wake_slot(ep, rank, (enum tmbi_line)i);
         /* The agent shares its core with the application: it never spins. */
-        atomic_store_explicit(&line->spin_ns, i == TMBI_LINE_WAIT ? spin_ns : 0,
-                              memory_order_relaxed);
+        if (i == TMBI_LINE_WAIT)
+            spin_set(line, least_ns, most_ns);
+        else
+            spin_set(line, 0, 0);
     }
     wake.ep = ep;
     wake.rank = rank;
@@ -58,8 +69,7 @@ void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns)
 
 void tmbi_wake_set_spin(int64_t spin_ns)
 {
-    atomic_store_explicit(&wake.lines[TMBI_LINE_WAIT].spin_ns, spin_ns,
-                          memory_order_relaxed);
+    spin_set(&wake.lines[TMBI_LINE_WAIT], spin_ns, spin_ns);
 }
 
 void tmbi_wake_set_poll(void (*poll)(void))
@@ -127,7 +137,8 @@ int64_t tmbi_spin_ns(void)
 {
     /* acquire: partner is the release in tmbi_wake_start() */
     return atomic_load_explicit(&wake.on, memory_order_acquire)
-               ? line_spin_ns(&wake.lines[TMBI_LINE_WAIT])
+               ? atomic_load_explicit(&wake.lines[TMBI_LINE_WAIT].spin_least_ns,
+                                      memory_order_relaxed)
                : 0;
 }
 
@@ -265,11 +276,31 @@ static int64_t time_left(int64_t deadline)
                                   : earlier(deadline - tmbi_clock_ns(), SLEEP_MAX_NS);
 }
 
+/* Competitive spinning, after Karlin, Li, Manasse and Owicki, "Empirical Studies of
+ * Competitive Spinning for a Shared-Memory Multiprocessor" (SOSP 1991): a sleep so short
+ * that to spin would have cost less lets the next wait spin for longer, a long one for as
+ * little as at first. */
+static void spin_learn(struct line *line, int64_t slept_ns)
+{
+    int64_t least = atomic_load_explicit(&line->spin_least_ns, memory_order_relaxed);
+    int64_t most = atomic_load_explicit(&line->spin_most_ns, memory_order_relaxed);
+    int64_t spin = slept_ns < most ? earlier(line_spin_ns(line) + slept_ns, most) : least;
+
+    atomic_store_explicit(&line->spin_ns, spin, memory_order_relaxed);
+}
+
 int tmbi_wait_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
 {
-    return tmbi_spin_until(which, ready, arg, deadline)
-               ? 0
-               : tmbi_sleep_until(which, ready, arg, deadline);
+    struct line *line = &wake.lines[which];
+    int64_t start;
+    int rc;
+
+    if (tmbi_spin_until(which, ready, arg, deadline))
+        return 0;
+    start = tmbi_clock_ns();
+    rc = tmbi_sleep_until(which, ready, arg, deadline);
+    spin_learn(line, tmbi_clock_ns() - start);
+    return rc;
 }
 
 int tmbi_sleep_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)

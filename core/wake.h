@@ -16,9 +16,11 @@
 #include "export.h"
 #include "provider.h"
 
-/* Lines of this process sleep by endpoint `ep` as rank `rank`; spin_ns: how long waits of
- * the application spin before they sleep. */
-void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t spin_ns);
+/* Lines of this process sleep by endpoint `ep` as rank `rank`. Waits of the application
+ * spin before they sleep: for as long as former waits made worthwhile, between these two
+ * bounds. */
+void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t least_ns,
+                     int64_t most_ns);
 void tmbi_wake_stop(void);
 
 /* Change how long waits spin; for measuring. No wait is under way. */

@@ -31,17 +31,23 @@ static int ranks_on_host(void)
     return count;
 }
 
+/* What a sleep and its end cost, and what it may come to where all are busy. */
+#define SPIN_LEAST_NS 20000
+#define SPIN_MOST_NS  160000
+
 /* Spinning pays only while the rank that is waited for has a CPU of its own. A rank that
  * is bound to one CPU has that. */
-static int64_t spin_choose(void)
+static void spin_choose(int64_t *least_ns, int64_t *most_ns)
 {
     int cpus = tmbi_topology_cpus();
 
+    *least_ns = *most_ns = tmbi_context.config.spin_ns;
     if (tmbi_context.config.spin_ns >= 0)
-        return tmbi_context.config.spin_ns;
+        return;
     if (cpus == 1)
         cpus = tmbi_topology_online();
-    return ranks_on_host() <= cpus ? 20000 : 0;
+    *least_ns = ranks_on_host() <= cpus ? SPIN_LEAST_NS : 0;
+    *most_ns = ranks_on_host() <= cpus ? SPIN_MOST_NS : 0;
 }
 
 /* What they tell each other of the world. */
@@ -87,13 +93,15 @@ static void locations_take(const struct world_part *parts)
 static int world_make(const struct world_part *parts, struct tmb_win *sync)
 {
     const struct tmbi_job *job = &tmbi_context.bootstrap.job;
+    int64_t least_ns, most_ns;
     int rc = 0;
 
     for (int i = 0; rc == 0 && i < job->size; i++)
         rc = parts[i].status;
     if (rc)
         return rc;
-    tmbi_wake_start(tmbi_context.endpoints[0], job->rank, spin_choose());
+    spin_choose(&least_ns, &most_ns);
+    tmbi_wake_start(tmbi_context.endpoints[0], job->rank, least_ns, most_ns);
     rc = tmbi_team_world(job->size, job->rank, sync, &parts->sync, sizeof(*parts),
                          &tmbi_context.world);
     if (rc)
