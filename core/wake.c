@@ -276,6 +276,13 @@ static int64_t time_left(int64_t deadline)
                                   : earlier(deadline - tmbi_clock_ns(), SLEEP_MAX_NS);
 }
 
+int tmbi_wait_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
+{
+    return tmbi_spin_until(which, ready, arg, deadline)
+               ? 0
+               : tmbi_sleep_until(which, ready, arg, deadline);
+}
+
 /* Competitive spinning, after Karlin, Li, Manasse and Owicki, "Empirical Studies of
  * Competitive Spinning for a Shared-Memory Multiprocessor" (SOSP 1991): a sleep so short
  * that to spin would have cost less lets the next wait spin for longer, a long one for as
@@ -289,24 +296,11 @@ static void spin_learn(struct line *line, int64_t slept_ns)
     atomic_store_explicit(&line->spin_ns, spin, memory_order_relaxed);
 }
 
-int tmbi_wait_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
-{
-    struct line *line = &wake.lines[which];
-    int64_t start;
-    int rc;
-
-    if (tmbi_spin_until(which, ready, arg, deadline))
-        return 0;
-    start = tmbi_clock_ns();
-    rc = tmbi_sleep_until(which, ready, arg, deadline);
-    spin_learn(line, tmbi_clock_ns() - start);
-    return rc;
-}
-
 int tmbi_sleep_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
 {
     struct line *line = &wake.lines[which];
     struct polling polling = polling_begin(which);
+    int64_t start = tmbi_clock_ns();
     uint64_t sleeps = line_enter(line);
     int rc = 0;
 
@@ -326,5 +320,6 @@ int tmbi_sleep_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t
         sleeps = line_sleeps(line);
     }
     line_leave(line);
+    spin_learn(line, tmbi_clock_ns() - start);
     return rc;
 }
