@@ -64,7 +64,7 @@ fi
 # MPI_Finalize of Debian's MPICH hangs now and then; all has been printed then.
 bench() { # NAME ENVIRONMENT...
     local status=0
-    env "${@:2}" timeout -k 5 280 mpiexec.hydra -n 2 "$build/mpich_bench" \
+    env "${@:2}" timeout -k 5 280 mpiexec.hydra -bind-to core -n 2 "$build/mpich_bench" \
         "$milliseconds" >"$work/$1" 2>"$work/errors" </dev/null || status=$?
     if ! grep -q '^done$' "$work/$1"; then
         tail -n 5 "$work/$1"
