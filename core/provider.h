@@ -215,6 +215,17 @@ struct tmbi_provider {
 
     /* Whether serve() would find something; the agent's sleep condition. */
     bool (*serve_pending)(struct tmbi_endpoint *ep);
+
+    /*
+     * A thread of the application that spins looks itself for what comes, so that none
+     * of the provider's has to be woken for it, perhaps on the same processor: between
+     * look_begin() and look_end() it calls look() again and again, which doesn't block
+     * and may execute peers' requests. Several threads may. All NULL: nothing comes but
+     * into memory.
+     */
+    void (*look_begin)(struct tmbi_endpoint *ep);
+    void (*look)(struct tmbi_endpoint *ep);
+    void (*look_end)(struct tmbi_endpoint *ep);
 };
 
 /* ------------------------------------------------- what a provider calls up -- */

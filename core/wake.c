@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "clock.h"
+#include "context.h"
 #include "fence.h"
 #include "stats.h"
 
@@ -33,6 +34,7 @@ struct line {
 static struct {
     atomic_bool on; /* release after all else; a provider's thread may come earlier */
     struct tmbi_endpoint *ep;
+    struct tmbi_endpoint *looked_at; /* NULL: all that comes, comes into memory */
     int rank;
     struct line lines[TMBI_LINES];
     void (*_Atomic poll)(void); /* relaxed: set before any wait */
@@ -62,6 +64,10 @@ void tmbi_wake_start(struct tmbi_endpoint *ep, int rank, int64_t least_ns,
             spin_set(line, 0, 0);
     }
     wake.ep = ep;
+    wake.looked_at = NULL;
+    for (int i = 0; i < tmbi_context.endpoint_count; i++)
+        if (tmbi_context.endpoints[i]->ops->look)
+            wake.looked_at = tmbi_context.endpoints[i];
     wake.rank = rank;
     /* release: partner is the acquire in tmbi_wake_self() */
     atomic_store_explicit(&wake.on, true, memory_order_release);
@@ -276,9 +282,50 @@ static int64_t time_left(int64_t deadline)
                                   : earlier(deadline - tmbi_clock_ns(), SLEEP_MAX_NS);
 }
 
+/* For what comes into memory, or at once, nobody need look. */
+static bool ready_soon(tmbi_ready *ready, void *arg)
+{
+    for (int i = 0; i < 4 * SPINS_PER_LOOK; i++) {
+        if (ready(arg))
+            return true;
+        tmbi_cpu_relax();
+    }
+    return false;
+}
+
+static bool look_until(const struct line *line, tmbi_ready *ready, void *arg,
+                       int64_t deadline)
+{
+    struct tmbi_endpoint *ep = wake.looked_at;
+    int64_t end;
+    bool done;
+
+    if (ready(arg))
+        return true;
+    if (line_spin_ns(line) == 0)
+        return false;
+    if (ready_soon(ready, arg))
+        return true;
+    end = earlier(tmbi_clock_ns() + line_spin_ns(line), deadline);
+    ep->ops->look_begin(ep);
+    do {
+        ep->ops->look(ep);
+        done = ready(arg);
+    } while (!done && tmbi_clock_ns() < end);
+    ep->ops->look_end(ep);
+    return done;
+}
+
+static bool own_spin_until(enum tmbi_line which, tmbi_ready *ready, void *arg,
+                           int64_t deadline)
+{
+    return wake.looked_at ? look_until(&wake.lines[which], ready, arg, deadline)
+                          : tmbi_spin_until(which, ready, arg, deadline);
+}
+
 int tmbi_wait_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
 {
-    return tmbi_spin_until(which, ready, arg, deadline)
+    return own_spin_until(which, ready, arg, deadline)
                ? 0
                : tmbi_sleep_until(which, ready, arg, deadline);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The progress thread: serves peers and finishes transfers while the application
- * computes or sleeps, and looks whether peers are alive. */
+/* Taking what comes: by the progress thread, which serves peers and finishes transfers
+ * while the application computes or sleeps, and looks whether peers are alive; and by
+ * threads of the application that wait, for as long as they spin. */
 #include "tcp.h"
 
 #include <errno.h>
@@ -21,7 +22,6 @@
 #define EVENTS_AT_ONCE 64
 
 /* What an event is of; a link's rank or a stranger otherwise. */
-#define EVENT_KICK   UINT64_MAX
 #define EVENT_LISTEN (UINT64_MAX - 1)
 #define EVENT_FABRIC (UINT64_MAX - 2)
 
@@ -29,7 +29,7 @@
 #define BEAT_NS     INT64_C(1000000000)
 #define BEAT_MIN_NS INT64_C(50000000)
 
-/* ---- what it sleeps on ---- */
+/* ---- what is watched ---- */
 
 int tmbi_tcp_watch_add(struct tmbi_tcp *tcp, int fd, uint64_t what)
 {
@@ -85,21 +85,43 @@ int tmbi_tcp_link_adopt(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int fd
     return rc;
 }
 
-int tmbi_tcp_progress_open(struct tmbi_tcp *tcp)
+/* The progress thread sleeps until it is to stop, or, unless somebody looks, until
+ * something happens that is watched. */
+static int nest_change(struct tmbi_tcp *tcp, int change, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events};
+
+    return epoll_ctl(tcp->nest, change, fd, &event) ? -errno : 0;
+}
+
+static int watches_open(struct tmbi_tcp *tcp)
 {
     int rc;
 
-    tmbi_tcp_strangers_open(tcp);
     tcp->epoll = epoll_create1(EPOLL_CLOEXEC);
+    tcp->nest = epoll_create1(EPOLL_CLOEXEC);
     tcp->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    rc = tcp->epoll < 0 || tcp->kick < 0 ? -errno : 0;
+    rc = tcp->epoll < 0 || tcp->nest < 0 || tcp->kick < 0 ? -errno : 0;
     if (rc == 0)
-        rc = tmbi_tcp_watch_add(tcp, tcp->kick, EVENT_KICK);
+        rc = nest_change(tcp, EPOLL_CTL_ADD, tcp->epoll, EPOLLIN);
+    if (rc == 0)
+        rc = nest_change(tcp, EPOLL_CTL_ADD, tcp->kick, EPOLLIN);
     if (rc == 0)
         rc = tmbi_tcp_watch_add(tcp, tcp->listener, EVENT_LISTEN);
     if (rc == 0)
         rc = tmbi_tcp_watch_add(tcp, tcp->fabric.wait_fd, EVENT_FABRIC);
     tcp->fabric.watched = true;
+    return rc;
+}
+
+int tmbi_tcp_progress_open(struct tmbi_tcp *tcp)
+{
+    int rc;
+
+    tmbi_tcp_strangers_open(tcp);
+    pthread_mutex_init(&tcp->events_mutex, NULL);
+    pthread_mutex_init(&tcp->look_mutex, NULL);
+    rc = watches_open(tcp);
     if (rc)
         tmbi_error("tcp: epoll or eventfd: %s", strerror(-rc));
     if (rc)
@@ -109,11 +131,14 @@ int tmbi_tcp_progress_open(struct tmbi_tcp *tcp)
 
 void tmbi_tcp_progress_close(struct tmbi_tcp *tcp)
 {
+    const int fds[] = {tcp->epoll, tcp->nest, tcp->kick};
+
     tmbi_tcp_strangers_close(tcp);
-    if (tcp->epoll >= 0)
-        close(tcp->epoll);
-    if (tcp->kick >= 0)
-        close(tcp->kick);
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    pthread_mutex_destroy(&tcp->look_mutex);
+    pthread_mutex_destroy(&tcp->events_mutex);
 }
 
 /* ---- beats ---- */
@@ -176,7 +201,7 @@ static void beats(struct tmbi_tcp *tcp)
     }
 }
 
-/* ---- the thread ---- */
+/* ---- events ---- */
 
 bool tmbi_tcp_fabric_settle(struct tmbi_tcp *tcp)
 {
@@ -201,14 +226,6 @@ static void fabric_event(struct tmbi_tcp *tcp)
     pthread_mutex_unlock(&tcp->fabric.mutex);
 }
 
-static void kick_take(struct tmbi_tcp *tcp)
-{
-    uint64_t kicks;
-    ssize_t bytes = read(tcp->kick, &kicks, sizeof kicks);
-
-    (void)bytes; /* what it was for is looked at anyway */
-}
-
 static void link_event(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, uint32_t events)
 {
     if (events & EPOLLOUT) {
@@ -223,9 +240,7 @@ static void event_take(struct tmbi_tcp *tcp, const struct epoll_event *event)
 {
     uint64_t what = event->data.u64;
 
-    if (what == EVENT_KICK)
-        kick_take(tcp);
-    else if (what == EVENT_LISTEN)
+    if (what == EVENT_LISTEN)
         tmbi_tcp_stranger_accept(tcp);
     else if (what >= TMBI_TCP_STRANGER(0) && what != EVENT_FABRIC)
         tmbi_tcp_stranger_hear(tcp, (unsigned)(what - TMBI_TCP_STRANGER(0)));
@@ -235,13 +250,61 @@ static void event_take(struct tmbi_tcp *tcp, const struct epoll_event *event)
         link_event(tcp, &tcp->peers[what], event->events);
 }
 
+/* With the events' mutex. */
+static void events_take(struct tmbi_tcp *tcp)
+{
+    struct epoll_event events[EVENTS_AT_ONCE];
+    int count = epoll_wait(tcp->epoll, events, EVENTS_AT_ONCE, 0);
+
+    for (int i = 0; i < count; i++)
+        event_take(tcp, &events[i]);
+}
+
+/* ---- threads of the application ---- */
+
+static void look_change(struct tmbi_tcp *tcp, bool begin)
+{
+    unsigned before;
+
+    pthread_mutex_lock(&tcp->look_mutex);
+    before =
+        atomic_fetch_add_explicit(&tcp->lookers, begin ? 1 : -1u, memory_order_relaxed);
+    if (before == (begin ? 0 : 1))
+        nest_change(tcp, EPOLL_CTL_MOD, tcp->epoll, begin ? 0 : EPOLLIN);
+    pthread_mutex_unlock(&tcp->look_mutex);
+}
+
+void tmbi_tcp_look_begin(struct tmbi_endpoint *ep)
+{
+    look_change(tmbi_tcp(ep), true);
+}
+
+void tmbi_tcp_look_end(struct tmbi_endpoint *ep)
+{
+    look_change(tmbi_tcp(ep), false);
+}
+
+/* Who is at it already takes all. */
+void tmbi_tcp_look(struct tmbi_endpoint *ep)
+{
+    struct tmbi_tcp *tcp = tmbi_tcp(ep);
+
+    if (pthread_mutex_trylock(&tcp->events_mutex))
+        return;
+    events_take(tcp);
+    pthread_mutex_unlock(&tcp->events_mutex);
+}
+
+/* ---- the thread ---- */
+
 /* Who has asked for something may ask for more: it would be asleep by then. */
 static int patience_ms(struct tmbi_tcp *tcp)
 {
     int64_t asked_ns = atomic_load_explicit(&tcp->asked_ns, memory_order_relaxed);
     bool settled;
 
-    if (tmbi_clock_ns() - asked_ns < tmbi_spin_ns())
+    if (atomic_load_explicit(&tcp->lookers, memory_order_relaxed) == 0 &&
+        tmbi_clock_ns() - asked_ns < tmbi_spin_ns())
         return 0;
     pthread_mutex_lock(&tcp->fabric.mutex);
     settled = tmbi_tcp_fabric_settle(tcp);
@@ -252,14 +315,17 @@ static int patience_ms(struct tmbi_tcp *tcp)
 static void *progress_main(void *arg)
 {
     struct tmbi_tcp *tcp = arg;
-    struct epoll_event events[EVENTS_AT_ONCE];
+    struct epoll_event event;
 
     tcp->looked_ns = tmbi_clock_ns();
     while (!atomic_load_explicit(&tcp->stop, memory_order_acquire)) {
-        int count = epoll_wait(tcp->epoll, events, EVENTS_AT_ONCE, patience_ms(tcp));
+        int patience = patience_ms(tcp);
 
-        for (int i = 0; i < count; i++)
-            event_take(tcp, &events[i]);
+        if (patience == 0 || epoll_wait(tcp->nest, &event, 1, patience) > 0) {
+            pthread_mutex_lock(&tcp->events_mutex);
+            events_take(tcp);
+            pthread_mutex_unlock(&tcp->events_mutex);
+        }
         beats(tcp);
     }
     return NULL;

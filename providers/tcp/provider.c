@@ -214,4 +214,7 @@ const struct tmbi_provider tmbi_provider_tcp = {
     .call = tmbi_tcp_call,
     .serve = tcp_serve,
     .serve_pending = tcp_serve_pending,
+    .look_begin = tmbi_tcp_look_begin,
+    .look = tmbi_tcp_look,
+    .look_end = tmbi_tcp_look_end,
 };

@@ -11,8 +11,9 @@
  * look themselves before they sleep, and while they do it isn't woken by what they wait
  * for.
  *
- * Locks, in this order: a link's receive mutex, then any of: a link's send mutex, the
- * calls' mutex, the fabric's mutex. None of these three is held while taking another.
+ * Locks, in this order: the events' mutex, a link's receive mutex, then any of: a link's
+ * send mutex, the calls' mutex, the fabric's mutex. None of these three is held while
+ * taking another.
  */
 #ifndef TMBI_TCP_H
 #define TMBI_TCP_H
@@ -143,11 +144,16 @@ struct tmbi_tcp {
     struct tmbi_wake_slot wake[TMBI_LINES];
     int bell[TMBI_LINES]; /* eventfds */
 
-    /* The progress thread's. */
+    /* What comes, and who takes it: one thread at a time. */
+    pthread_mutex_t events_mutex; /* protects strangers, and the taking of events */
+    pthread_mutex_t look_mutex;   /* protects lookers, and whether nest has `epoll` */
+    atomic_uint lookers; /* threads of the application that take events; relaxed */
     pthread_t thread;
     bool running;
     atomic_bool stop;
-    int epoll, kick, listener;
+    int epoll;      /* all that is watched */
+    int nest, kick; /* what the thread sleeps on: these two, or kick alone */
+    int listener;
     struct {
         int fd; /* -1: free */
         struct tmbi_tcp_buffer in;
@@ -289,6 +295,10 @@ int tmbi_tcp_progress_open(struct tmbi_tcp *tcp);
 int tmbi_tcp_progress_start(struct tmbi_tcp *tcp);
 void tmbi_tcp_progress_stop(struct tmbi_tcp *tcp);
 void tmbi_tcp_progress_close(struct tmbi_tcp *tcp);
+/* A thread of the application begins to look, looks, and ends it. */
+void tmbi_tcp_look_begin(struct tmbi_endpoint *ep);
+void tmbi_tcp_look(struct tmbi_endpoint *ep);
+void tmbi_tcp_look_end(struct tmbi_endpoint *ep);
 /* What the progress thread sleeps on: links by rank, strangers by TMBI_TCP_STRANGER(i).
  */
 #define TMBI_TCP_STRANGER(index) ((UINT64_C(1) << 32) + (index))
