@@ -37,6 +37,11 @@ void tmbi_adapter_poll(void (*poll)(void))
     tmbi_wake_set_poll(poll);
 }
 
+void tmbi_adapter_look(void)
+{
+    tmbi_wake_look();
+}
+
 /* ---- the handler ---- */
 
 /* release: partner is the acquire in tmbi_adapter_request_execute() */

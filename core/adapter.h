@@ -44,6 +44,15 @@ TMBI_TOOL int tmbi_adapter_init(int thread_level,
  */
 TMBI_TOOL void tmbi_adapter_poll(void (*poll)(void));
 
+/*
+ * For a thread that spins in another library, again and again: take what has come from
+ * peers, if they have asked for something lately, so that no thread of this library has
+ * to be woken for it. Doesn't block; may execute calls of peers', so it must not be
+ * called where their handler would have to wait for the caller. Any thread, also before
+ * tmbi_adapter_init(). Next to nothing where all peers are reached by memory.
+ */
+TMBI_TOOL void tmbi_adapter_look(void);
+
 /* ---- teams ---- */
 
 /*

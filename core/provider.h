@@ -226,6 +226,11 @@ struct tmbi_provider {
     void (*look_begin)(struct tmbi_endpoint *ep);
     void (*look)(struct tmbi_endpoint *ep);
     void (*look_end)(struct tmbi_endpoint *ep);
+
+    /* As look(), for who looks now and can't tell whether it will again: the provider's
+     * thread rests for about a millisecond after each. Only while peers ask for
+     * something; otherwise it does nothing. NULL as the others. */
+    void (*look_awhile)(struct tmbi_endpoint *ep);
 };
 
 /* ------------------------------------------------- what a provider calls up -- */

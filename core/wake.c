@@ -323,6 +323,13 @@ static bool own_spin_until(enum tmbi_line which, tmbi_ready *ready, void *arg,
                           : tmbi_spin_until(which, ready, arg, deadline);
 }
 
+void tmbi_wake_look(void)
+{
+    /* acquire: partner is the release in tmbi_wake_start() */
+    if (atomic_load_explicit(&wake.on, memory_order_acquire) && wake.looked_at)
+        wake.looked_at->ops->look_awhile(wake.looked_at);
+}
+
 int tmbi_wait_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
 {
     return own_spin_until(which, ready, arg, deadline)

@@ -30,6 +30,9 @@ TMBI_TOOL void tmbi_wake_set_spin(int64_t spin_ns);
  * is being called: what it does may come to wait itself. */
 void tmbi_wake_set_poll(void (*poll)(void));
 
+/* tmbi_adapter_look() */
+void tmbi_wake_look(void);
+
 /* Wake after a seq_cst change of the condition: no fence of its own. `slot` NULL: the
  * slot is not mapped here. */
 void tmbi_wake_slot_ring(struct tmbi_wake_slot *slot, struct tmbi_endpoint *ep, int rank,

@@ -24,7 +24,7 @@ libtombolo_mpich_la_SOURCES = \
 	adapters/mpich/accumulate.c adapters/mpich/stripe.c adapters/mpich/update.c \
 	adapters/mpich/pieces.c adapters/mpich/remote.c \
 	adapters/mpich/flush.c adapters/mpich/fence.c adapters/mpich/lock.c \
-	adapters/mpich/pscw.c \
+	adapters/mpich/pscw.c adapters/mpich/progress.c \
 	adapters/mpich/fortran.c
 
 pkgconfig_DATA += adapters/mpich/tombolo-mpich.pc

@@ -21,6 +21,13 @@
 
 #define EVENTS_AT_ONCE 64
 
+/* Peers that asked for something so lately may ask again. */
+#define ASKED_LATELY_NS INT64_C(10000000)
+/* For how long who looks now and then is trusted to look again, and how often that is
+ * checked. */
+#define AWHILE_NS INT64_C(500000)
+#define AWHILE_MS 1
+
 /* What an event is of; a link's rank or a stranger otherwise. */
 #define EVENT_LISTEN (UINT64_MAX - 1)
 #define EVENT_FABRIC (UINT64_MAX - 2)
@@ -89,7 +96,7 @@ int tmbi_tcp_link_adopt(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int fd
  * something happens that is watched. */
 static int nest_change(struct tmbi_tcp *tcp, int change, int fd, uint32_t events)
 {
-    struct epoll_event event = {.events = events};
+    struct epoll_event event = {.events = events, .data.fd = fd};
 
     return epoll_ctl(tcp->nest, change, fd, &event) ? -errno : 0;
 }
@@ -262,26 +269,37 @@ static void events_take(struct tmbi_tcp *tcp)
 
 /* ---- threads of the application ---- */
 
+static void thread_kick(const struct tmbi_tcp *tcp)
+{
+    uint64_t one = 1;
+    ssize_t bytes = write(tcp->kick, &one, sizeof one);
+
+    (void)bytes; /* it can't fail but by having been done very often */
+}
+
+/* With the look mutex. */
 static void look_change(struct tmbi_tcp *tcp, bool begin)
 {
     unsigned before;
 
-    pthread_mutex_lock(&tcp->look_mutex);
     before =
         atomic_fetch_add_explicit(&tcp->lookers, begin ? 1 : -1u, memory_order_relaxed);
     if (before == (begin ? 0 : 1))
         nest_change(tcp, EPOLL_CTL_MOD, tcp->epoll, begin ? 0 : EPOLLIN);
-    pthread_mutex_unlock(&tcp->look_mutex);
 }
 
 void tmbi_tcp_look_begin(struct tmbi_endpoint *ep)
 {
+    pthread_mutex_lock(&tmbi_tcp(ep)->look_mutex);
     look_change(tmbi_tcp(ep), true);
+    pthread_mutex_unlock(&tmbi_tcp(ep)->look_mutex);
 }
 
 void tmbi_tcp_look_end(struct tmbi_endpoint *ep)
 {
+    pthread_mutex_lock(&tmbi_tcp(ep)->look_mutex);
     look_change(tmbi_tcp(ep), false);
+    pthread_mutex_unlock(&tmbi_tcp(ep)->look_mutex);
 }
 
 /* Who is at it already takes all. */
@@ -295,7 +313,47 @@ void tmbi_tcp_look(struct tmbi_endpoint *ep)
     pthread_mutex_unlock(&tcp->events_mutex);
 }
 
+static bool awhile(const struct tmbi_tcp *tcp)
+{
+    return atomic_load_explicit(&tcp->awhile, memory_order_relaxed);
+}
+
+static void awhile_set(struct tmbi_tcp *tcp, bool on)
+{
+    pthread_mutex_lock(&tcp->look_mutex);
+    if (awhile(tcp) != on) {
+        look_change(tcp, on);
+        atomic_store_explicit(&tcp->awhile, on, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&tcp->look_mutex);
+}
+
+void tmbi_tcp_look_awhile(struct tmbi_endpoint *ep)
+{
+    struct tmbi_tcp *tcp = tmbi_tcp(ep);
+    int64_t now = tmbi_clock_ns();
+
+    if (now - atomic_load_explicit(&tcp->asked_ns, memory_order_relaxed) >
+        ASKED_LATELY_NS)
+        return;
+    atomic_store_explicit(&tcp->awhile_ns, now, memory_order_relaxed);
+    if (!awhile(tcp)) {
+        awhile_set(tcp, true);
+        thread_kick(tcp); /* it has to see when this is over */
+    }
+    tmbi_tcp_look(ep);
+}
+
 /* ---- the thread ---- */
+
+/* Nobody who looks now and then has looked for so long: it is the thread's again. */
+static void awhile_check(struct tmbi_tcp *tcp)
+{
+    int64_t last = atomic_load_explicit(&tcp->awhile_ns, memory_order_relaxed);
+
+    if (awhile(tcp) && tmbi_clock_ns() - last > AWHILE_NS)
+        awhile_set(tcp, false);
+}
 
 /* Who has asked for something may ask for more: it would be asleep by then. */
 static int patience_ms(struct tmbi_tcp *tcp)
@@ -303,6 +361,8 @@ static int patience_ms(struct tmbi_tcp *tcp)
     int64_t asked_ns = atomic_load_explicit(&tcp->asked_ns, memory_order_relaxed);
     bool settled;
 
+    if (awhile(tcp))
+        return AWHILE_MS;
     if (atomic_load_explicit(&tcp->lookers, memory_order_relaxed) == 0 &&
         tmbi_clock_ns() - asked_ns < tmbi_spin_ns())
         return 0;
@@ -312,20 +372,32 @@ static int patience_ms(struct tmbi_tcp *tcp)
     return settled ? (int)(beat_ns(tcp) / 1000000) : 0;
 }
 
+/* Whether there may be something to take. */
+static bool thread_sleep(struct tmbi_tcp *tcp)
+{
+    int patience = patience_ms(tcp);
+    struct epoll_event event;
+    uint64_t kicks;
+
+    if (patience == 0)
+        return true;
+    if (epoll_wait(tcp->nest, &event, 1, patience) <= 0)
+        return false;
+    return event.data.fd != tcp->kick || read(tcp->kick, &kicks, sizeof kicks) < 0;
+}
+
 static void *progress_main(void *arg)
 {
     struct tmbi_tcp *tcp = arg;
-    struct epoll_event event;
 
     tcp->looked_ns = tmbi_clock_ns();
     while (!atomic_load_explicit(&tcp->stop, memory_order_acquire)) {
-        int patience = patience_ms(tcp);
-
-        if (patience == 0 || epoll_wait(tcp->nest, &event, 1, patience) > 0) {
+        if (thread_sleep(tcp)) {
             pthread_mutex_lock(&tcp->events_mutex);
             events_take(tcp);
             pthread_mutex_unlock(&tcp->events_mutex);
         }
+        awhile_check(tcp);
         beats(tcp);
     }
     return NULL;
@@ -352,15 +424,11 @@ int tmbi_tcp_progress_start(struct tmbi_tcp *tcp)
 
 void tmbi_tcp_progress_stop(struct tmbi_tcp *tcp)
 {
-    uint64_t one = 1;
-    ssize_t bytes;
-
     if (!tcp->running)
         return;
     /* release: partner is the acquire in progress_main() */
     atomic_store_explicit(&tcp->stop, true, memory_order_release);
-    bytes = write(tcp->kick, &one, sizeof one);
-    (void)bytes;
+    thread_kick(tcp);
     pthread_join(tcp->thread, NULL);
     tcp->running = false;
 }

@@ -217,4 +217,5 @@ const struct tmbi_provider tmbi_provider_tcp = {
     .look_begin = tmbi_tcp_look_begin,
     .look = tmbi_tcp_look,
     .look_end = tmbi_tcp_look_end,
+    .look_awhile = tmbi_tcp_look_awhile,
 };

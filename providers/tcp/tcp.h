@@ -147,7 +147,9 @@ struct tmbi_tcp {
     /* What comes, and who takes it: one thread at a time. */
     pthread_mutex_t events_mutex; /* protects strangers, and the taking of events */
     pthread_mutex_t look_mutex;   /* protects lookers, and whether nest has `epoll` */
-    atomic_uint lookers; /* threads of the application that take events; relaxed */
+    atomic_uint lookers;       /* threads of the application that take events; relaxed */
+    atomic_bool awhile;        /* one of them is whoever looked at `awhile_ns`; relaxed */
+    _Atomic int64_t awhile_ns; /* relaxed */
     pthread_t thread;
     bool running;
     atomic_bool stop;
@@ -299,6 +301,7 @@ void tmbi_tcp_progress_close(struct tmbi_tcp *tcp);
 void tmbi_tcp_look_begin(struct tmbi_endpoint *ep);
 void tmbi_tcp_look(struct tmbi_endpoint *ep);
 void tmbi_tcp_look_end(struct tmbi_endpoint *ep);
+void tmbi_tcp_look_awhile(struct tmbi_endpoint *ep);
 /* What the progress thread sleeps on: links by rank, strangers by TMBI_TCP_STRANGER(i).
  */
 #define TMBI_TCP_STRANGER(index) ((UINT64_C(1) << 32) + (index))
