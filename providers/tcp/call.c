@@ -117,6 +117,15 @@ int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request
 /* Here the socket's own copy of what it does not take is cheaper than to wait. */
 #define LENT_MIN 4096
 
+/* While others are under way this put has time: a flush is what tells of all. So a stream
+ * of small ones costs one system call for many, as Nagle's algorithm (RFC 896) has it. */
+static bool alone(const struct tmbi_tcp_peer *peer)
+{
+    return atomic_load_explicit(&peer->sent, memory_order_relaxed) -
+               atomic_load_explicit(&peer->answered, memory_order_relaxed) <=
+           1;
+}
+
 int tmbi_tcp_put_send(const struct tmbi_remote *remote, uint64_t offset, const void *src,
                       size_t bytes, int64_t deadline)
 {
@@ -129,8 +138,8 @@ int tmbi_tcp_put_send(const struct tmbi_remote *remote, uint64_t offset, const v
                                    .count = bytes};
 
     if (bytes < LENT_MIN)
-        return tmbi_tcp_link_send(tcp, peer, &header, &request, sizeof request, src,
-                                  bytes);
+        return (alone(peer) ? tmbi_tcp_link_send : tmbi_tcp_link_hold)(
+            tcp, peer, &header, &request, sizeof request, src, bytes);
     return tmbi_tcp_link_lend(tcp, peer, &header, &request, sizeof request, src, bytes,
                               deadline);
 }

@@ -14,6 +14,9 @@
 /* From here on a peer that does not read its answers is not listened to. */
 #define BACKLOG_MAX ((size_t)1 << 20)
 
+/* What is held back at most: what a peer takes at once. */
+#define HELD_MAX ((size_t)8192)
+
 /* What a buffer has at least, and goes back to when it is empty: a peer costs little
  * while it is idle. */
 #define BUFFER_BYTES ((size_t)16384)
@@ -125,7 +128,7 @@ static void watch(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     struct tmbi_tcp_link *link = &peer->link;
 
     tmbi_tcp_watch_link(tcp, peer, kept(link) <= BACKLOG_MAX && !link->lookers,
-                        !idle(link));
+                        !idle(link) && !link->held);
 }
 
 /* What the socket took of it all; what ends a link is noticed by who receives. */
@@ -136,28 +139,6 @@ static size_t send_now(struct tmbi_tcp_link *link, struct iovec *parts, size_t c
 
     atomic_store_explicit(&link->sent_ns, tmbi_clock_ns(), memory_order_relaxed);
     return sent < 0 ? 0 : (size_t)sent;
-}
-
-/* Nothing is sent unless all of it can be kept. */
-static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
-                        struct iovec *parts, size_t count)
-{
-    struct tmbi_tcp_link *link = &peer->link;
-    size_t total = 0, sent;
-
-    for (size_t i = 0; i < count; i++)
-        total += parts[i].iov_len;
-    if (out_reserve(link, total))
-        return -ENOMEM;
-    sent = idle(link) ? send_now(link, parts, count) : 0;
-    for (size_t i = 0; i < count; i++) {
-        size_t gone = sent < parts[i].iov_len ? sent : parts[i].iov_len;
-
-        sent -= gone;
-        out_add(link, (uint8_t *)parts[i].iov_base + gone, parts[i].iov_len - gone);
-    }
-    watch(tcp, peer);
-    return 0;
 }
 
 /* Of what is kept and lent, in their order, all that the socket takes. */
@@ -172,6 +153,7 @@ static void push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     size_t sent = send_now(link, parts, 3);
     size_t lent = sent > before ? sent - before : 0;
 
+    link->held = false;
     lent = lent < link->lent_bytes ? lent : link->lent_bytes;
     link->lent += lent;
     link->lent_bytes -= lent;
@@ -183,21 +165,77 @@ static void push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 
 /* ---- sending ---- */
 
+/* A message, in parts. */
+#define PARTS 3
+
+/* Nothing is sent unless all of it can be kept. */
+static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                        struct iovec parts[PARTS], bool hold)
+{
+    struct tmbi_tcp_link *link = &peer->link;
+    size_t total = 0, sent;
+
+    for (size_t i = 0; i < PARTS; i++)
+        total += parts[i].iov_len;
+    if (out_reserve(link, total))
+        return -ENOMEM;
+    hold = hold && (idle(link) || link->held) && kept(link) + total < HELD_MAX;
+    sent = idle(link) && !hold ? send_now(link, parts, PARTS) : 0;
+    for (size_t i = 0; i < PARTS; i++) {
+        size_t gone = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+
+        sent -= gone;
+        out_add(link, (uint8_t *)parts[i].iov_base + gone, parts[i].iov_len - gone);
+    }
+    if (link->held && !hold)
+        push(tcp, peer);
+    link->held = hold;
+    watch(tcp, peer);
+    return 0;
+}
+
+static int message_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                        struct tmbi_tcp_header *header, struct iovec parts[PARTS],
+                        bool hold)
+{
+    int rc;
+
+    header->magic = TMBI_TCP_MAGIC;
+    header->bytes = (uint32_t)(parts[1].iov_len + parts[2].iov_len);
+    pthread_mutex_lock(&peer->link.send_mutex);
+    rc = peer->link.fd < 0 ? -EHOSTDOWN : send_or_keep(tcp, peer, parts, hold);
+    pthread_mutex_unlock(&peer->link.send_mutex);
+    return rc;
+}
+
 int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
                        size_t body_bytes, const void *payload, size_t payload_bytes)
 {
-    struct iovec parts[] = {{header, sizeof *header},
-                            {(void *)(uintptr_t)body, body_bytes},
-                            {(void *)(uintptr_t)payload, payload_bytes}};
-    int rc;
+    struct iovec parts[PARTS] = {{header, sizeof *header},
+                                 {(void *)(uintptr_t)body, body_bytes},
+                                 {(void *)(uintptr_t)payload, payload_bytes}};
 
-    header->magic = TMBI_TCP_MAGIC;
-    header->bytes = (uint32_t)(body_bytes + payload_bytes);
+    return message_send(tcp, peer, header, parts, false);
+}
+
+int tmbi_tcp_link_hold(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                       struct tmbi_tcp_header *header, const void *body,
+                       size_t body_bytes, const void *payload, size_t payload_bytes)
+{
+    struct iovec parts[PARTS] = {{header, sizeof *header},
+                                 {(void *)(uintptr_t)body, body_bytes},
+                                 {(void *)(uintptr_t)payload, payload_bytes}};
+
+    return message_send(tcp, peer, header, parts, true);
+}
+
+void tmbi_tcp_link_release(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
     pthread_mutex_lock(&peer->link.send_mutex);
-    rc = peer->link.fd < 0 ? -EHOSTDOWN : send_or_keep(tcp, peer, parts, 3);
+    if (peer->link.held)
+        push(tcp, peer);
     pthread_mutex_unlock(&peer->link.send_mutex);
-    return rc;
 }
 
 size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
@@ -206,7 +244,7 @@ size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     size_t left;
 
     pthread_mutex_lock(&link->send_mutex);
-    if (!idle(link))
+    if (!idle(link) && !link->held)
         push(tcp, peer);
     left = kept(link);
     if (idle(link)) {

@@ -104,6 +104,7 @@ int tmbi_tcp_flush(const struct tmbi_remote *remote)
     if (writes_completed(&awaited) && sent_completed(&awaited))
         return failure_take(awaited.peer);
     deadline = tmbi_op_deadline();
+    tmbi_tcp_link_release(awaited.tcp, awaited.peer);
     tmbi_tcp_wait(awaited.tcp, awaited.peer, TMBI_TCP_LINK, sent_over, &awaited,
                   deadline);
     tmbi_tcp_wait(awaited.tcp, awaited.peer, TMBI_TCP_FABRIC, writes_over, &awaited,
@@ -165,7 +166,10 @@ static int link_put(const struct tmbi_remote *remote, uint64_t offset, const voi
 
     if (rc)
         return rc;
-    rc = tmbi_tcp_wait(tcp, awaited.peer, TMBI_TCP_LINK, room, &awaited, deadline);
+    if (!room(&awaited)) {
+        tmbi_tcp_link_release(tcp, awaited.peer);
+        rc = tmbi_tcp_wait(tcp, awaited.peer, TMBI_TCP_LINK, room, &awaited, deadline);
+    }
     if (rc)
         return tmbi_tcp_late(awaited.peer, "put");
     if (!tmbi_tcp_alive(awaited.peer) ||

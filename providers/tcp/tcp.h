@@ -56,6 +56,7 @@ struct tmbi_tcp_link {
     pthread_mutex_t send_mutex; /* protects what follows */
     struct tmbi_tcp_buffer out; /* what the socket is still to take, from `gone` on */
     size_t gone;
+    bool held;           /* `out` waits for more, or for who needs it sent */
     const uint8_t *lent; /* the caller's: follows `out` up to lent_at */
     size_t lent_bytes, lent_at;
     uint64_t loans;
@@ -254,7 +255,13 @@ int tmbi_tcp_link_lend(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
                        size_t body_bytes, const void *payload, size_t payload_bytes,
                        int64_t deadline);
-/* Send what was kept. Returns how much still is. */
+/* As tmbi_tcp_link_send(), but hold it back until more has come together, or something
+ * else is sent on this link, or tmbi_tcp_link_release(). */
+int tmbi_tcp_link_hold(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                       struct tmbi_tcp_header *header, const void *body,
+                       size_t body_bytes, const void *payload, size_t payload_bytes);
+void tmbi_tcp_link_release(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+/* Send what was kept, but not what is held. Returns how much still is. */
 size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* A thread looks for what comes on a link, or no longer. */
 void tmbi_tcp_link_look(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool begin);
