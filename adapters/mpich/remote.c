@@ -22,10 +22,14 @@ struct head {
 };
 _Static_assert(sizeof(struct head) == 8, "a head is one argument of a call");
 
+/* Blocks at equal distances. */
 struct piece {
     uint64_t offset;
-    uint64_t bytes;
+    uint64_t bytes; /* of each; not 0 */
+    int64_t stride;
+    uint64_t count;
 };
+_Static_assert(sizeof(struct piece) == 32, "pieces lie in a call one behind the other");
 
 static uint64_t padded(uint64_t bytes)
 {
@@ -49,19 +53,19 @@ static uint8_t *base_of(struct tmbm_win *win)
     return win->attachments ? NULL : win->targets[win->rank].base;
 }
 
-static void piece_work(struct tmbm_win *win, const struct head *head,
-                       const struct piece *piece, const uint8_t *in, uint8_t *out)
+static void block_work(struct tmbm_win *win, const struct head *head, uint64_t offset,
+                       uint64_t bytes, const uint8_t *in, uint8_t *out)
 {
     uint8_t *base = base_of(win);
     struct tmbm_update update = {(enum tmbm_op)head->op, (enum tmbm_element)head->element,
                                  head->sole};
 
     if (head->kind == KIND_PUT)
-        memcpy((void *)((uintptr_t)base + piece->offset), in, piece->bytes);
+        memcpy((void *)((uintptr_t)base + offset), in, bytes);
     else if (head->kind == KIND_GET)
-        memcpy(out, (void *)((uintptr_t)base + piece->offset), piece->bytes);
+        memcpy(out, (void *)((uintptr_t)base + offset), bytes);
     else
-        tmbm_update_piece(win->own, base, update, piece->offset, in, out, piece->bytes);
+        tmbm_update_piece(win->own, base, update, offset, in, out, bytes);
 }
 
 static bool head_valid(const struct head *head)
@@ -73,42 +77,73 @@ static bool head_valid(const struct head *head)
            tmbm_op_takes((enum tmbm_op)head->op, (enum tmbm_element)head->element);
 }
 
-static bool piece_valid(struct tmbm_win *win, const struct head *head,
-                        const struct piece *piece)
+/* The data of one call: what goes there, what comes back, and how far they are worked
+ * off. NULL: none. */
+struct data {
+    const uint8_t *in;
+    uint8_t *out;
+    uint64_t in_bytes, out_bytes, done;
+};
+
+/* Kinds and operations have what they need, and something to tell their end by. */
+static bool data_valid(const struct data *data, const struct head *head)
 {
-    if (head->kind == KIND_UPDATE &&
-        piece->bytes % tmbm_element_span((enum tmbm_element)head->element))
-        return false;
-    return reachable(win, piece->offset, piece->bytes);
+    if (head->kind == KIND_GET || head->op == TMBM_NO_OP)
+        return data->out != NULL;
+    return data->in != NULL;
+}
+
+static bool data_has(const struct data *data, uint64_t bytes)
+{
+    return (!data->in || bytes <= data->in_bytes - data->done) &&
+           (!data->out || bytes <= data->out_bytes - data->done);
+}
+
+static int piece_work(struct tmbm_win *win, const struct head *head,
+                      const struct piece *piece, struct data *data)
+{
+    uint64_t offset = piece->offset;
+
+    if (piece->bytes == 0 ||
+        (head->kind == KIND_UPDATE &&
+         piece->bytes % tmbm_element_span((enum tmbm_element)head->element)))
+        return -EPROTO;
+    for (uint64_t i = 0; i < piece->count; i++, offset += (uint64_t)piece->stride) {
+        if (!data_has(data, piece->bytes))
+            return -EPROTO;
+        if (!reachable(win, offset, piece->bytes))
+            return -ERANGE;
+        block_work(win, head, offset, piece->bytes,
+                   data->in ? data->in + data->done : NULL,
+                   data->out ? data->out + data->done : NULL);
+        data->done += piece->bytes;
+    }
+    return 0;
 }
 
 /* in: data that goes there, if any, then the pieces. */
 static int pieces_work(struct tmbm_win *win, const struct head *head, const uint8_t *in,
                        size_t in_bytes, uint8_t *out, size_t out_bytes)
 {
-    uint64_t table = (uint64_t)head->pieces * sizeof(struct piece), data, done = 0;
-    bool operand;
+    uint64_t table = (uint64_t)head->pieces * sizeof(struct piece), payload;
+    struct data data = {.out = out_bytes ? out : NULL, .out_bytes = out_bytes};
+    struct piece piece;
+    int rc = 0;
 
     if (!head_valid(head) || table > in_bytes)
         return -EPROTO;
-    data = in_bytes - table;
-    operand = head->kind == KIND_PUT || (head->kind == KIND_UPDATE && data > 0);
-    for (uint32_t i = 0; i < head->pieces; i++) {
-        struct piece piece;
-
-        memcpy(&piece, in + data + i * sizeof piece, sizeof piece);
-        if (!piece_valid(win, head, &piece))
-            return -ERANGE;
-        if ((operand && (done > data || piece.bytes > data - done)) ||
-            (out_bytes && (done > out_bytes || piece.bytes > out_bytes - done)) ||
-            (!operand && head->kind == KIND_UPDATE && head->op != TMBM_NO_OP) ||
-            (!out_bytes && head->kind == KIND_GET && piece.bytes))
-            return -EPROTO;
-        piece_work(win, head, &piece, operand ? in + done : NULL,
-                   out_bytes ? out + done : NULL);
-        done += piece.bytes;
+    payload = in_bytes - table;
+    if (head->kind != KIND_GET && payload) {
+        data.in = in;
+        data.in_bytes = payload;
     }
-    return 0;
+    if (head->pieces && !data_valid(&data, head))
+        return -EPROTO;
+    for (uint32_t i = 0; rc == 0 && i < head->pieces; i++) {
+        memcpy(&piece, in + payload + i * sizeof piece, sizeof piece);
+        rc = piece_work(win, head, &piece, &data);
+    }
+    return rc;
 }
 
 static int swap_work(struct tmbm_win *win, const struct head *head, uint64_t offset,
@@ -138,6 +173,12 @@ int tmbm_remote_handle(void *data, int origin, const uint64_t *args, const void 
 
 /* ---- the origin: pieces are gathered until a call is full ---- */
 
+/* Where what comes back goes: blocks of the piece's size. */
+struct result {
+    uint8_t *at;
+    int64_t stride;
+};
+
 struct batch {
     const struct tmbm_place *place;
     struct head head;
@@ -145,7 +186,7 @@ struct batch {
     uint8_t *data;
     uint64_t used, room;
     struct piece *pieces;
-    uint8_t **results; /* where what comes back goes, by piece */
+    struct result *results; /* by piece */
     uint32_t pieces_max;
 };
 
@@ -153,7 +194,7 @@ static int batch_open(struct batch *batch, const struct tmbm_place *place,
                       struct head head, bool sends, bool fetches)
 {
     size_t most = tmbi_adapter_call_bytes(place->win->control, place->rank);
-    uint32_t pieces = (uint32_t)(most / 4 / sizeof(struct piece));
+    uint32_t pieces = (uint32_t)(most / 8 / sizeof(struct piece));
 
     *batch = (struct batch){.place = place,
                             .head = head,
@@ -161,11 +202,12 @@ static int batch_open(struct batch *batch, const struct tmbm_place *place,
                             .fetches = fetches,
                             .room = (most - pieces * sizeof(struct piece)) & ~15ul,
                             .pieces_max = pieces};
-    batch->data = malloc(most + (pieces * (sizeof(struct piece) + sizeof(uint8_t *))));
+    batch->data =
+        malloc(most + (pieces * (sizeof(struct piece) + sizeof(struct result))));
     if (!batch->data)
         return MPI_ERR_NO_MEM;
     batch->pieces = (struct piece *)(batch->data + most);
-    batch->results = (uint8_t **)(batch->pieces + pieces);
+    batch->results = (struct result *)(batch->pieces + pieces);
     return MPI_SUCCESS;
 }
 
@@ -175,14 +217,17 @@ static void results_scatter(const struct batch *batch)
     const uint8_t *from = batch->data;
 
     for (uint32_t i = 0; i < batch->head.pieces; i++) {
-        uint64_t bytes = batch->pieces[i].bytes;
+        const struct piece *piece = &batch->pieces[i];
+        uint8_t *at = batch->results[i].at;
 
-        if (batch->head.element == TMBM_SHORT_INT)
-            tmbm_op_apply(TMBM_REPLACE, TMBM_SHORT_INT, batch->results[i], from, NULL,
-                          bytes / tmbm_element_span(TMBM_SHORT_INT));
-        else
-            memcpy(batch->results[i], from, bytes);
-        from += bytes;
+        for (uint64_t k = 0; k < piece->count; k++, at += batch->results[i].stride) {
+            if (batch->head.element == TMBM_SHORT_INT)
+                tmbm_op_apply(TMBM_REPLACE, TMBM_SHORT_INT, at, from, NULL,
+                              piece->bytes / tmbm_element_span(TMBM_SHORT_INT));
+            else
+                memcpy(at, from, piece->bytes);
+            from += piece->bytes;
+        }
     }
 }
 
@@ -207,23 +252,53 @@ static int batch_send(struct batch *batch)
     return tmbm_class(rc);
 }
 
-/* One piece: as much of it as fits, in whole elements; returns how much. */
+static int64_t distance(const uint8_t *from, const uint8_t *to)
+{
+    return (int64_t)((uintptr_t)to - (uintptr_t)from);
+}
+
+/* A block that lies as the last piece's do, in the window and where its result goes,
+ * becomes one of them. */
+static bool piece_continue(struct batch *batch, uint64_t offset, uint8_t *result,
+                           uint64_t bytes)
+{
+    uint32_t index = batch->head.pieces ? batch->head.pieces - 1 : 0;
+    struct piece *last = &batch->pieces[index];
+    struct result *results = &batch->results[index];
+
+    if (batch->head.pieces == 0 || last->bytes != bytes)
+        return false;
+    if (last->count == 1) {
+        last->stride = (int64_t)(offset - last->offset);
+        results->stride = batch->fetches ? distance(results->at, result) : 0;
+    }
+    if (offset != last->offset + (uint64_t)last->stride * last->count ||
+        (batch->fetches &&
+         distance(results->at, result) != results->stride * (int64_t)last->count))
+        return false;
+    last->count++;
+    return true;
+}
+
+/* One block: as much of it as fits, in whole elements; returns how much. */
 static uint64_t batch_add(struct batch *batch, uint64_t offset, const uint8_t *from,
                           uint8_t *result, uint64_t bytes)
 {
     uint64_t room = batch->room - batch->used;
     size_t element = tmbm_element_span((enum tmbm_element)batch->head.element);
 
-    if (batch->head.pieces == batch->pieces_max)
-        return 0;
     if (bytes > room)
         bytes = element ? room - room % element : room;
     if (bytes == 0)
         return 0;
+    if (!piece_continue(batch, offset, result, bytes)) {
+        if (batch->head.pieces == batch->pieces_max)
+            return 0;
+        batch->pieces[batch->head.pieces] = (struct piece){offset, bytes, 0, 1};
+        batch->results[batch->head.pieces++] = (struct result){result, 0};
+    }
     if (batch->sends)
         memcpy(batch->data + batch->used, from, bytes);
-    batch->pieces[batch->head.pieces] = (struct piece){offset, bytes};
-    batch->results[batch->head.pieces++] = result;
     batch->used += bytes;
     return bytes;
 }
