@@ -357,7 +357,8 @@ no_libfabric_tcp() {
         nothing_left
     done
     # shellcheck disable=SC2016 # the rank's shell expands it
-    FI_PROVIDER=^tcp try "$tombolo" run -n 2 -- env -u TMB_SERVER "$program" init
+    FI_PROVIDER=^tcp TMB_LOG=error try "$tombolo" run -n 2 -- env -u TMB_SERVER \
+        "$program" init
     is errno "$(sort -u "$work/out")" ENODEV
     is "lines said" "$(grep 'TMB_PROVIDER=auto: no provider can be used here: ivshmem: no' \
         "$work/err" | grep -c '; tcp: libfabric .*FI_PROVIDER=^tcp; unset that$')" 2

@@ -474,12 +474,18 @@ ranks_killed() {
     done
 }
 
-# Without the command it goes by TCP; who wants to know is told why.
+# Without the command it goes by TCP, and a line tells why.
 without_command() { # COMMAND TEXT
+    local rank
     fresh
     start 0 2 TMB_TOMBOLO="$1" TMB_TCP_INTERFACE=lo
     start 1 2 TMB_TOMBOLO="$1" TMB_TCP_INTERFACE=lo
-    all_well 2
+    for rank in 0 1; do
+        ended_with "$rank" 0
+        got "$rank" 2
+        says_lines "$rank" $((1 - rank))
+    done
+    says 0 "$2"
     fresh
     start 0 2 TMB_TOMBOLO="$1" TMB_TCP_INTERFACE=lo TMB_LOG=debug
     start 1 2 TMB_TOMBOLO="$1" TMB_TCP_INTERFACE=lo TMB_LOG=debug

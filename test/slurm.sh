@@ -13,6 +13,7 @@ hello=$build/hello_put
 for variable in ${!TMB_@} ${!SLURM_@} ${!PMI_@}; do
     unset "$variable"
 done
+export TMB_PROVIDER=tcp # as on a cluster's nodes; how ranks start is what is tried
 PATH=$PATH:/usr/sbin:/sbin
 work=$(mktemp -d)
 daemons=()
