@@ -223,13 +223,14 @@ static void asked(struct tmbi_tcp *tcp)
     atomic_store_explicit(&tcp->asked_ns, tmbi_clock_ns(), memory_order_relaxed);
 }
 
-/* With nothing of our own under way it was a peer who wants something. */
+/* With nothing of our own under way it was a peer who wants something. Settled, for who
+ * took this event may not be who sleeps for the next. */
 static void fabric_event(struct tmbi_tcp *tcp)
 {
     pthread_mutex_lock(&tcp->fabric.mutex);
     if (!tcp->fabric.under_way)
         asked(tcp);
-    tmbi_tcp_complete(tcp);
+    tmbi_tcp_fabric_settle(tcp);
     pthread_mutex_unlock(&tcp->fabric.mutex);
 }
 
@@ -280,10 +281,9 @@ static void thread_kick(const struct tmbi_tcp *tcp)
 /* With the look mutex. */
 static void look_change(struct tmbi_tcp *tcp, bool begin)
 {
-    unsigned before;
-
-    before =
+    unsigned before =
         atomic_fetch_add_explicit(&tcp->lookers, begin ? 1 : -1u, memory_order_relaxed);
+
     if (before == (begin ? 0 : 1))
         nest_change(tcp, EPOLL_CTL_MOD, tcp->epoll, begin ? 0 : EPOLLIN);
 }
