@@ -45,11 +45,19 @@ by_adapter() {
     cases=("${all[@]}")
 }
 
-# Over TCP alone, and in jobs of which a part shares a region. $1: how many ranks.
+# Over TCP alone, and in jobs of which a part shares a region. $1: how many ranks; short:
+# once each, where a run takes long.
 by_tcp() {
     local tcp=(TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo) ranks
     if ! grep -qx '  tcp' < <("$tombolo" info); then
         skip "by tcp" "the provider is not built (libfabric)"
+        return
+    fi
+    if [ "$1" = short ]; then
+        suite "2 ranks, by tcp" 2 "${tcp[@]}"
+        program=("$here/mixed.sh" "$build/conformance")
+        suite "3 ranks, one by tcp" 3 MIXED=2 TMB_TCP_INTERFACE=lo
+        program=("$build/conformance")
         return
     fi
     for ranks in "$@"; do
@@ -68,20 +76,18 @@ case ${VARIANT:-gcc} in
 gcc)
     suite "1 rank" 1
     suite "2 ranks" 2
-    suite "3 ranks" 3
-    suite "4 ranks" 4
     suite "7 ranks" 7
     suite "2 ranks, no spinning" 2 TMB_SPIN=0
     suite "5 ranks, no spinning" 5 TMB_SPIN=0
-    suite "2 ranks, always spinning" 2 TMB_SPIN=10ms
+    suite "2 ranks, spinning for long" 2 TMB_SPIN=10ms
     suite "2 ranks, by the agent" 2 TMB_IVSHMEM_CMA=off
     suite "4 ranks, by the agent" 4 TMB_IVSHMEM_CMA=off
     options=(--vectors 1)
     suite "3 ranks, one doorbell for all" 3 TMB_SPIN=0 TMB_IVSHMEM_CMA=off
     options=()
     suite "2 ranks, by plain memory" 2 "$plain"
-    suite "4 ranks, by plain memory" 4 "$plain" TMB_IVSHMEM_CMA=off
-    suite "3 ranks, by plain memory, no spinning" 3 "$plain" TMB_SPIN=0
+    suite "4 ranks, by plain memory, no spinning" 4 "$plain" TMB_SPIN=0 \
+        TMB_IVSHMEM_CMA=off
     suite "2 ranks, whole pages adopted" 2 TMB_IVSHMEM_ADOPT=inner SUITE_ADOPTS=inner
     suite "4 ranks, whole pages adopted, by the agent" 4 TMB_IVSHMEM_ADOPT=inner \
         SUITE_ADOPTS=inner TMB_IVSHMEM_CMA=off
@@ -100,7 +106,12 @@ valgrind | arm64)
     suite "2 ranks" 2
     suite "3 ranks, by the agent" 3 TMB_IVSHMEM_CMA=off
     by_adapter 2
-    [ "$VARIANT" = arm64 ] || by_tcp 2
+    [ "$VARIANT" = arm64 ] || by_tcp short
+    ;;
+clang)
+    suite "2 ranks" 2
+    suite "4 ranks, no spinning, by the agent" 4 TMB_SPIN=0 TMB_IVSHMEM_CMA=off
+    by_tcp short
     ;;
 *)
     suite "1 rank" 1
@@ -108,7 +119,7 @@ valgrind | arm64)
     suite "4 ranks, no spinning, by the agent" 4 TMB_SPIN=0 TMB_IVSHMEM_CMA=off
     suite "2 ranks, by plain memory" 2 "$plain"
     by_adapter 3
-    by_tcp 2
+    by_tcp short
     ;;
 esac
 finish

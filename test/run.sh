@@ -53,7 +53,6 @@ asan-job             asan      600  job.sh
 asan-bootstrap       asan      600  bootstrap.sh
 asan-bad_input       asan      600  bad_input.sh
 asan-examples        asan      600  examples.sh
-asan-perf            asan      600  perf.sh
 tsan-build           tsan      600  build
 tsan-unit            tsan      600  unit.sh
 tsan-conformance     tsan      900  conformance.sh

@@ -26,7 +26,7 @@ q35 1G  uio   ci  2+2
 q35 2M  vfio  ci  1+1
 q35 1G  vfio  ci  2+2+2
 pc  64M plain ci  1+1 2+2+2
-q35 1G  plain ci  2+2
+q35 1G  plain all 2+2
 q35 2M  uio   all 1+1 2+2 2+2+2
 pc  64M uio   all 1+1 2+2 2+2+2
 pc  1G  uio   all 1+1 2+2 2+2+2
