@@ -98,7 +98,7 @@ alone() {
 }
 
 without_launcher_command() {
-    try env LD_PRELOAD="$library" mpiexec.hydra -n 2 "$start" ring
+    try env LD_PRELOAD="$library" TMB_TOMBOLO="$tombolo" mpiexec.hydra -n 2 "$start" ring
     right
     quiet
 }

@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 # shellcheck source=test/vm/job.sh
 . "$here/job.sh"
-job_seconds=280
+job_seconds=500
 size=$((64 << 20))
 
 # 10,000,000 increments.
