@@ -248,7 +248,7 @@ rank_dies() {
 # Each routine of mpi_f08 that calls PMPI_X of itself, where the adapter has an MPI_X.
 f08_routines() {
     local fort
-    fort=$(ldconfig -p | awk '/libmpichfort.so.12/ { print $NF; exit }')
+    fort=$(ldconfig -p | awk '/libmpichfort.so.12/ && !n++ { print $NF }')
     nm -D --defined-only "$library" | awk '{ print $3 }' | sort >"$work/ours"
     objdump -d --no-show-raw-insn "$fort" | awk '
         /^[0-9a-f]+ <mpi_.*_f08(_large)?_(@@Base)?>:/ { split($2, name, /[<>@]/); routine = name[2] }
