@@ -149,8 +149,10 @@ run() { # NAME VARIANT SECONDS COMMAND...
     [ "$name,$status" != packages,0 ] || echo '1 passed, 0 failed, 0 skipped' >>"$log"
     [ $status -ne 124 ] || echo "(stopped after $seconds s)" >>"$log"
     read -r p f s < <(counts "$log" $status)
-    # A sanitizer's report is a failure even where the exit code was not looked at.
-    if [ "$f" -eq 0 ] && compgen -G "build/test/$variant/reports/*" >/dev/null; then
+    # A sanitizer's report is a failure even where the exit code was not looked at, but for
+    # memory that no machine has, which tests ask for.
+    if [ "$f" -eq 0 ] &&
+        grep -qsvE 'AddressSanitizer failed to allocate 0x|^$' "build/test/$variant/reports/"*; then
         f=1
     fi
     printf '%-22s %4d s %5d passed %3d failed %3d skipped\n' "$name" \

@@ -2,6 +2,7 @@
 /* `tombolo server`: its options. */
 #include <argp.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -119,6 +120,17 @@ static int detach(void)
     return 0;
 }
 
+/* For good: whoever asks it twice to end, as timeout(1) does, gets one good end. */
+static void stops_block(void)
+{
+    sigset_t stops;
+
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    sigprocmask(SIG_BLOCK, &stops, NULL);
+}
+
 int tmbi_cli_server(int argc, char **argv)
 {
     struct tmbi_server_options options = {.size = UINT64_C(256) << 20,
@@ -135,6 +147,7 @@ int tmbi_cli_server(int argc, char **argv)
     if (options.job_fd && detach())
         return 1;
     options.keeper = options.job_fd ? NULL : tmbi_keeper_open();
+    stops_block();
     int rc = tmbi_server_run(&options);
     tmbi_keeper_close();
     return rc ? 1 : 0;
