@@ -131,8 +131,16 @@ add_built() { # ROOT NAME...
     done
 }
 
+# Loaded at run time, and so in no program's closure.
+add_fabric() { # ROOT
+    local path
+    path=$(ldconfig -p | awk '$1 == "libfabric.so.1" && !n++ { print $NF }')
+    [ -z "$path" ] || add_closure "$1" "$path" lib/libfabric.so.1
+}
+
 add_programs() { # ROOT
     add_built "$1" "${programs[@]}"
+    add_fabric "$1"
     install -D -m 755 "$build/.libs/libtombolo.so.0" "$1/lib/libtombolo.so.0"
     strip -g "$1/lib/libtombolo.so.0"
 }

@@ -20,7 +20,7 @@ boot() {
     net_begin || net=(listen connect)
     for guest in a b; do
         server_start "$guest" 64M --vectors 4
-        guest_boot "$guest" "server=$guest" modules=tombolo_uio,sch_netem net="${net[0]}"
+        guest_boot "$guest" "server=$guest" memory=512 modules=tombolo_uio,sch_netem net="${net[0]}"
         net=("${net[@]:1}")
     done
     guest_wait a && guest_wait b
@@ -69,9 +69,9 @@ suite() { # CONFIGURATION ENVIRONMENT CASES
 impaired() {
     local guest
     for guest in a b; do
-        guest_run "$guest" 20 "tc qdisc replace dev eth0 root netem $netem"
+        guest_run "$guest" 20 "/bin/tc qdisc replace dev eth0 root netem $netem"
     done
-    guest_run a 20 'tc qdisc show dev eth0' | grep -F netem
+    guest_run a 20 '/bin/tc qdisc show dev eth0' | grep -F netem
 }
 
 no_complaints() { # GUEST
