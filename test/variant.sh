@@ -33,7 +33,7 @@ tsan)
     ;;
 valgrind) # runs what gcc's variant is
     BUILD=$top/build/test/gcc TOMBOLO=$BUILD/tombolo
-    UNDER="valgrind -q --error-exitcode=99 --leak-check=full"
+    UNDER="valgrind -q --error-exitcode=99 --leak-check=full --suppressions=$top/test/valgrind.supp"
     export UNDER="$UNDER --errors-for-leak-kinds=definite --child-silent-after-fork=yes"
     ;;
 arm64)

@@ -62,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (bytes - sizeof(input) >= in_bytes)
         memcpy(in, data + sizeof(input), in_bytes);
     rc = tmbi_request_execute(&input.request, in, in_bytes, out, out_bytes);
-    FUZZ_CHECK(rc == 0 || rc == -EPROTO);
+    /* -EAGAIN: a call, and this process has no handler. */
+    FUZZ_CHECK(rc == 0 || rc == -EPROTO || rc == -EAGAIN);
     free(in);
     free(out);
     return 0;
