@@ -166,9 +166,11 @@ static void other_memory_is_not(void **state)
 
 static void locked_memory_is_not(void **state)
 {
+    (void)state;
+    not_under_another();
+
     uint8_t *at = pages(2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
-    (void)state;
     not_under_tsan();
     /* sanitizers replace the function */
     assert_int_equal(syscall(SYS_mlock, at, PAGE), 0);
