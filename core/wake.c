@@ -148,6 +148,16 @@ int64_t tmbi_spin_ns(void)
                : 0;
 }
 
+static bool ready_within(int spins, tmbi_ready *ready, void *arg)
+{
+    for (int i = 0; i < spins; i++) {
+        if (ready(arg))
+            return true;
+        tmbi_cpu_relax();
+    }
+    return false;
+}
+
 bool tmbi_spin_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
 {
     const struct line *line = &wake.lines[which];
@@ -159,11 +169,8 @@ bool tmbi_spin_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t
         return false;
     end = earlier(tmbi_clock_ns() + line_spin_ns(line), deadline);
     do {
-        for (int i = 0; i < SPINS_PER_LOOK; i++) {
-            if (ready(arg))
-                return true;
-            tmbi_cpu_relax();
-        }
+        if (ready_within(SPINS_PER_LOOK, ready, arg))
+            return true;
     } while (tmbi_clock_ns() < end);
     return false;
 }
@@ -282,17 +289,6 @@ static int64_t time_left(int64_t deadline)
                                   : earlier(deadline - tmbi_clock_ns(), SLEEP_MAX_NS);
 }
 
-/* For what comes into memory, or at once, nobody need look. */
-static bool ready_soon(tmbi_ready *ready, void *arg)
-{
-    for (int i = 0; i < 4 * SPINS_PER_LOOK; i++) {
-        if (ready(arg))
-            return true;
-        tmbi_cpu_relax();
-    }
-    return false;
-}
-
 static bool look_until(const struct line *line, tmbi_ready *ready, void *arg,
                        int64_t deadline)
 {
@@ -304,7 +300,8 @@ static bool look_until(const struct line *line, tmbi_ready *ready, void *arg,
         return true;
     if (line_spin_ns(line) == 0)
         return false;
-    if (ready_soon(ready, arg))
+    /* For what comes into memory, or at once, nobody need look. */
+    if (ready_within(4 * SPINS_PER_LOOK, ready, arg))
         return true;
     end = earlier(tmbi_clock_ns() + line_spin_ns(line), deadline);
     ep->ops->look_begin(ep);

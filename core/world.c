@@ -47,7 +47,7 @@ static void spin_choose(int64_t *least_ns, int64_t *most_ns)
     if (cpus == 1)
         cpus = tmbi_topology_online();
     *least_ns = ranks_on_host() <= cpus ? SPIN_LEAST_NS : 0;
-    *most_ns = ranks_on_host() <= cpus ? SPIN_MOST_NS : 0;
+    *most_ns = *least_ns ? SPIN_MOST_NS : 0;
 }
 
 /* What they tell each other of the world. */

@@ -138,8 +138,8 @@ int tmbi_tcp_put_send(const struct tmbi_remote *remote, uint64_t offset, const v
                                    .count = bytes};
 
     if (bytes < LENT_MIN)
-        return (alone(peer) ? tmbi_tcp_link_send : tmbi_tcp_link_hold)(
-            tcp, peer, &header, &request, sizeof request, src, bytes);
+        return tmbi_tcp_link_post(tcp, peer, &header, &request, sizeof request, src,
+                                  bytes, !alone(peer));
     return tmbi_tcp_link_lend(tcp, peer, &header, &request, sizeof request, src, bytes,
                               deadline);
 }

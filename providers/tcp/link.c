@@ -194,40 +194,22 @@ static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     return 0;
 }
 
-static int message_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
-                        struct tmbi_tcp_header *header, struct iovec parts[PARTS],
-                        bool hold)
+int tmbi_tcp_link_post(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                       struct tmbi_tcp_header *header, const void *body,
+                       size_t body_bytes, const void *payload, size_t payload_bytes,
+                       bool hold)
 {
+    struct iovec parts[PARTS] = {{header, sizeof *header},
+                                 {(void *)(uintptr_t)body, body_bytes},
+                                 {(void *)(uintptr_t)payload, payload_bytes}};
     int rc;
 
     header->magic = TMBI_TCP_MAGIC;
-    header->bytes = (uint32_t)(parts[1].iov_len + parts[2].iov_len);
+    header->bytes = (uint32_t)(body_bytes + payload_bytes);
     pthread_mutex_lock(&peer->link.send_mutex);
     rc = peer->link.fd < 0 ? -EHOSTDOWN : send_or_keep(tcp, peer, parts, hold);
     pthread_mutex_unlock(&peer->link.send_mutex);
     return rc;
-}
-
-int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
-                       struct tmbi_tcp_header *header, const void *body,
-                       size_t body_bytes, const void *payload, size_t payload_bytes)
-{
-    struct iovec parts[PARTS] = {{header, sizeof *header},
-                                 {(void *)(uintptr_t)body, body_bytes},
-                                 {(void *)(uintptr_t)payload, payload_bytes}};
-
-    return message_send(tcp, peer, header, parts, false);
-}
-
-int tmbi_tcp_link_hold(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
-                       struct tmbi_tcp_header *header, const void *body,
-                       size_t body_bytes, const void *payload, size_t payload_bytes)
-{
-    struct iovec parts[PARTS] = {{header, sizeof *header},
-                                 {(void *)(uintptr_t)body, body_bytes},
-                                 {(void *)(uintptr_t)payload, payload_bytes}};
-
-    return message_send(tcp, peer, header, parts, true);
 }
 
 void tmbi_tcp_link_release(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)

@@ -245,21 +245,28 @@ int tmbi_tcp_buffer_resize(struct tmbi_tcp_buffer *buffer, size_t capacity);
 void tmbi_tcp_buffer_trim(struct tmbi_tcp_buffer *buffer);
 int tmbi_tcp_link_init(struct tmbi_tcp_link *link);
 void tmbi_tcp_link_fini(struct tmbi_tcp_link *link);
-/* Send a message, or keep what the socket does not take. -ENOMEM, -EHOSTDOWN. */
-int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+/* Send a message, or keep what the socket does not take. hold: hold it back until more
+ * has come together, or something else is sent on this link, or tmbi_tcp_link_release().
+ * -ENOMEM, -EHOSTDOWN. */
+int tmbi_tcp_link_post(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
-                       size_t body_bytes, const void *payload, size_t payload_bytes);
+                       size_t body_bytes, const void *payload, size_t payload_bytes,
+                       bool hold);
+static inline int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                                     struct tmbi_tcp_header *header, const void *body,
+                                     size_t body_bytes, const void *payload,
+                                     size_t payload_bytes)
+{
+    return tmbi_tcp_link_post(tcp, peer, header, body, body_bytes, payload, payload_bytes,
+                              false);
+}
 /* Send a message whose payload is the caller's until it has gone: at most until the
  * deadline, then it is copied. Logs a time-out. */
 int tmbi_tcp_link_lend(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
                        size_t body_bytes, const void *payload, size_t payload_bytes,
                        int64_t deadline);
-/* As tmbi_tcp_link_send(), but hold it back until more has come together, or something
- * else is sent on this link, or tmbi_tcp_link_release(). */
-int tmbi_tcp_link_hold(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
-                       struct tmbi_tcp_header *header, const void *body,
-                       size_t body_bytes, const void *payload, size_t payload_bytes);
+/* Send what is held. */
 void tmbi_tcp_link_release(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* Send what was kept, but not what is held. Returns how much still is. */
 size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
