@@ -99,10 +99,10 @@ test_unit_heartbeat_test_CFLAGS = $(unit_cflags)
 test_unit_heartbeat_test_LDADD = $(unit_libs)
 
 unit_tests += test/unit/maps_test test/unit/replace_test
-test_unit_maps_test_SOURCES = test/unit/maps_test.c
+test_unit_maps_test_SOURCES = test/unit/maps_test.c test/unit/another.h
 test_unit_maps_test_CFLAGS = $(unit_cflags)
 test_unit_maps_test_LDADD = $(unit_libs)
-test_unit_replace_test_SOURCES = test/unit/replace_test.c
+test_unit_replace_test_SOURCES = test/unit/replace_test.c test/unit/another.h
 test_unit_replace_test_CFLAGS = $(unit_cflags)
 test_unit_replace_test_LDADD = $(unit_libs)
 

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "../../providers/ivshmem/maps.h"
+#include "another.h"
 
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 
@@ -101,18 +102,6 @@ static void replaceable(const void *at, size_t bytes, const char *reason)
     }
     assert_false(can);
     assert_non_null(strstr(why, reason));
-}
-
-/* Valgrind has memory of its own beside the program's, and an emulator's threads and
- * faults are not the kernel's. */
-static void not_under_another(void)
-{
-    const char *variant = getenv("VARIANT");
-
-    if (variant && (!strcmp(variant, "valgrind") || !strcmp(variant, "arm64"))) {
-        print_message("memory and faults are not the kernel's under %s\n", variant);
-        skip();
-    }
 }
 
 static void own_memory_is_replaceable(void **state)

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "../../providers/ivshmem/replace.h"
+#include "another.h"
 
 #define PAGE  4096u
 #define PAGES 8u
@@ -181,18 +182,6 @@ static int child(bool nobody, enum tmbi_guard_means means)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
-}
-
-/* Valgrind has memory of its own beside the program's, and an emulator's threads and
- * faults are not the kernel's. */
-static void not_under_another(void)
-{
-    const char *variant = getenv("VARIANT");
-
-    if (variant && (!strcmp(variant, "valgrind") || !strcmp(variant, "arm64"))) {
-        print_message("memory and faults are not the kernel's under %s\n", variant);
-        skip();
-    }
 }
 
 static void others_wait(void **state)
