@@ -332,7 +332,7 @@ no_provider() {
 wrong_tcp() {
     local setting
     for setting in TMB_TCP_INTERFACE=none0 TMB_TCP_PORTS=9-8 TMB_TCP_PORTS=1 \
-        TMB_TCP_FABRIC=none; do
+        TMB_TCP_FABRIC=none TMB_TCP_CONGESTION=none; do
         try env TMB_PROVIDER=tcp TMB_TCP_INTERFACE=lo "$setting" "$program" init
         is code "$code" 0
         is errno "$(cat "$work/out")" EINVAL

@@ -21,18 +21,18 @@ suite() { # CONFIGURATION RANKS ENVIRONMENT...
     suite_cases "$1" "$log" "$status"
 }
 
-# What makes no system call and no allocation.
-quiet() {
+# A program that counts what operations do. PROGRAM ENVIRONMENT...
+counting() {
     local status=0 word name
-    timeout 60 "$tombolo" run -n 2 -- "$build/quiet" >"$log" 2>&1 || status=$?
+    env "${@:2}" timeout 60 "$tombolo" run -n 2 -- "$build/$1" >"$log" 2>&1 || status=$?
     while read -r word name; do
         case $word in
-        ok) pass "quiet $name" ;;
-        not) fail "quiet ${name#ok }" ;;
+        ok) pass "$1: $name" ;;
+        not) fail "$1: ${name#ok }" ;;
         skip) skip "${name%%:*}" "${name#*: }" ;;
         esac
     done <"$log"
-    [ "$status" -eq 0 ] || fail "quiet ends well" "exit code $status"
+    [ "$status" -eq 0 ] || fail "$1 ends well" "exit code $status"
 }
 
 # What adapters use. RANKS ENVIRONMENT...
@@ -60,6 +60,7 @@ by_tcp() {
         program=("$build/conformance")
         return
     fi
+    counting frugal "${tcp[@]}" # sends no more than it must
     for ranks in "$@"; do
         suite "$ranks ranks, by tcp" "$ranks" "${tcp[@]}"
     done
@@ -93,7 +94,7 @@ gcc)
         SUITE_ADOPTS=inner TMB_IVSHMEM_CMA=off
     suite "3 ranks, eagerly adopted" 3 TMB_IVSHMEM_ADOPT=eager
     suite "2 ranks, nothing adopted" 2 TMB_IVSHMEM_ADOPT=off SUITE_ADOPTS=
-    quiet
+    counting quiet # makes no system call and no allocation
     by_adapter 1
     by_adapter 4
     by_adapter 4 TMB_SPIN=0

@@ -56,7 +56,7 @@ static bool call_over(void *arg)
 
     if (answered(call))
         return true;
-    tmbi_tcp_link_pull(call->tcp, call->peer);
+    tmbi_tcp_link_serve(call->tcp, call->peer);
     return answered(call) || !tmbi_tcp_alive(call->peer);
 }
 
@@ -117,15 +117,6 @@ int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request
 /* Here the socket's own copy of what it does not take is cheaper than to wait. */
 #define LENT_MIN 4096
 
-/* While others are under way this put has time: a flush is what tells of all. So a stream
- * of small ones costs one system call for many, as Nagle's algorithm (RFC 896) has it. */
-static bool alone(const struct tmbi_tcp_peer *peer)
-{
-    return atomic_load_explicit(&peer->sent, memory_order_relaxed) -
-               atomic_load_explicit(&peer->answered, memory_order_relaxed) <=
-           1;
-}
-
 int tmbi_tcp_put_send(const struct tmbi_remote *remote, uint64_t offset, const void *src,
                       size_t bytes, int64_t deadline)
 {
@@ -138,8 +129,8 @@ int tmbi_tcp_put_send(const struct tmbi_remote *remote, uint64_t offset, const v
                                    .count = bytes};
 
     if (bytes < LENT_MIN)
-        return tmbi_tcp_link_post(tcp, peer, &header, &request, sizeof request, src,
-                                  bytes, !alone(peer));
+        return tmbi_tcp_link_send(tcp, peer, &header, &request, sizeof request, src,
+                                  bytes);
     return tmbi_tcp_link_lend(tcp, peer, &header, &request, sizeof request, src, bytes,
                               deadline);
 }
@@ -185,9 +176,10 @@ bool tmbi_tcp_response_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     return true;
 }
 
-void tmbi_tcp_put_taken(struct tmbi_tcp_peer *peer, int status)
+void tmbi_tcp_put_taken(struct tmbi_tcp_peer *peer, bool asks, int status)
 {
     peer->link.puts_taken++;
+    peer->link.puts_asked |= asks;
     if (status)
         peer->link.puts_status = status;
 }
@@ -202,6 +194,9 @@ void tmbi_tcp_puts_answer(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     if (!peer->link.puts_taken)
         return;
     atomic_store_explicit(&tcp->asked_ns, tmbi_clock_ns(), memory_order_relaxed);
+    if (!peer->link.puts_asked)
+        return;
+    peer->link.puts_asked = false;
     peer->link.puts_taken = 0;
     peer->link.puts_status = 0;
     if (tmbi_tcp_link_send(tcp, peer, &answer, NULL, 0, NULL, 0))
@@ -223,8 +218,9 @@ void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     request.origin = (uint32_t)peer->rank;
     atomic_store_explicit(&tcp->asked_ns, tmbi_clock_ns(), memory_order_relaxed);
     if (header->id == TMBI_TCP_PUTS) {
-        tmbi_tcp_put_taken(peer, tmbi_request_execute(&request, body + sizeof request,
-                                                      in_bytes, NULL, 0));
+        tmbi_tcp_put_taken(
+            peer, header->value,
+            tmbi_request_execute(&request, body + sizeof request, in_bytes, NULL, 0));
         return;
     }
     out = out_bytes <= sizeof words ? words : malloc(out_bytes);

@@ -122,13 +122,16 @@ static void out_add(struct tmbi_tcp_link *link, const void *bytes, size_t count)
     link->out.used += count;
 }
 
-/* What is kept waits for room; while it is more than is good, nothing is heard. */
+/* What is kept waits for room; while it is more than is good, nothing is heard. Who looks
+ * needs no thread for either. */
 static void watch(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 {
     struct tmbi_tcp_link *link = &peer->link;
+    bool waits = !idle(link) && !link->held;
 
+    atomic_store_explicit(&link->waits, waits, memory_order_relaxed);
     tmbi_tcp_watch_link(tcp, peer, kept(link) <= BACKLOG_MAX && !link->lookers,
-                        !idle(link) && !link->held);
+                        waits && !link->lookers);
 }
 
 /* What the socket took of it all; what ends a link is noticed by who receives. */
@@ -163,6 +166,37 @@ static void push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     watch(tcp, peer);
 }
 
+/* ---- puts; with the send mutex ---- */
+
+/* How many ask for no answer, at most. */
+#define QUIET_PUTS  256
+#define QUIET_BYTES ((size_t)4 << 20)
+
+static bool is_put(const struct tmbi_tcp_header *header)
+{
+    return header->kind == TMBI_TCP_REQUEST && header->id == TMBI_TCP_PUTS;
+}
+
+/* While others are under way a put has time: a flush is what asks for all. So a stream of
+ * small ones costs one system call for many, as Nagle's algorithm (RFC 896) has it, and
+ * of any one answer, for which nobody is woken. Returns whether this one has time. */
+static bool put_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header)
+{
+    struct tmbi_tcp_link *link = &peer->link;
+    uint64_t before = atomic_fetch_add_explicit(&peer->sent, 1, memory_order_seq_cst);
+    uint64_t answered = atomic_load_explicit(&peer->answered, memory_order_relaxed);
+
+    link->quiet_bytes += header->bytes;
+    link->quiet_puts++;
+    if (answered != before && link->quiet_puts < QUIET_PUTS &&
+        link->quiet_bytes < QUIET_BYTES)
+        return true;
+    header->value = 1;
+    link->quiet_bytes = 0;
+    link->quiet_puts = 0;
+    return false;
+}
+
 /* ---- sending ---- */
 
 /* A message, in parts. */
@@ -170,16 +204,18 @@ static void push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 
 /* Nothing is sent unless all of it can be kept. */
 static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
-                        struct iovec parts[PARTS], bool hold)
+                        struct tmbi_tcp_header *header, struct iovec parts[PARTS])
 {
     struct tmbi_tcp_link *link = &peer->link;
     size_t total = 0, sent;
+    bool hold;
 
     for (size_t i = 0; i < PARTS; i++)
         total += parts[i].iov_len;
     if (out_reserve(link, total))
         return -ENOMEM;
-    hold = hold && (idle(link) || link->held) && kept(link) + total < HELD_MAX;
+    hold = is_put(header) && put_add(peer, header) && (idle(link) || link->held) &&
+           kept(link) + total < HELD_MAX;
     sent = idle(link) && !hold ? send_now(link, parts, PARTS) : 0;
     for (size_t i = 0; i < PARTS; i++) {
         size_t gone = sent < parts[i].iov_len ? sent : parts[i].iov_len;
@@ -194,10 +230,9 @@ static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     return 0;
 }
 
-int tmbi_tcp_link_post(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
-                       size_t body_bytes, const void *payload, size_t payload_bytes,
-                       bool hold)
+                       size_t body_bytes, const void *payload, size_t payload_bytes)
 {
     struct iovec parts[PARTS] = {{header, sizeof *header},
                                  {(void *)(uintptr_t)body, body_bytes},
@@ -207,17 +242,24 @@ int tmbi_tcp_link_post(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     header->magic = TMBI_TCP_MAGIC;
     header->bytes = (uint32_t)(body_bytes + payload_bytes);
     pthread_mutex_lock(&peer->link.send_mutex);
-    rc = peer->link.fd < 0 ? -EHOSTDOWN : send_or_keep(tcp, peer, parts, hold);
+    rc = peer->link.fd < 0 ? -EHOSTDOWN : send_or_keep(tcp, peer, header, parts);
     pthread_mutex_unlock(&peer->link.send_mutex);
     return rc;
 }
 
-void tmbi_tcp_link_release(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+int tmbi_tcp_link_ask(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 {
+    struct tmbi_tcp_header ask = {.magic = TMBI_TCP_MAGIC, .kind = TMBI_TCP_ASK};
+    struct iovec parts[PARTS] = {{&ask, sizeof ask}};
+    int rc = 0;
+
     pthread_mutex_lock(&peer->link.send_mutex);
-    if (peer->link.held)
-        push(tcp, peer);
+    if (peer->link.quiet_puts)
+        rc = send_or_keep(tcp, peer, &ask, parts);
+    if (rc == 0)
+        peer->link.quiet_puts = peer->link.quiet_bytes = 0;
     pthread_mutex_unlock(&peer->link.send_mutex);
+    return rc;
 }
 
 size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
@@ -235,6 +277,13 @@ size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     }
     pthread_mutex_unlock(&link->send_mutex);
     return left;
+}
+
+void tmbi_tcp_link_serve(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    if (atomic_load_explicit(&peer->link.waits, memory_order_relaxed))
+        tmbi_tcp_link_push(tcp, peer);
+    tmbi_tcp_link_pull(tcp, peer);
 }
 
 /* ---- lending ---- */
@@ -302,6 +351,7 @@ static int lend(struct loan *loan, const struct iovec *head, size_t heads,
         bytes += head[i].iov_len;
     if (out_reserve(link, bytes))
         return -ENOMEM;
+    put_add(loan->peer, head[0].iov_base);
     for (size_t i = 0; i < heads; i++)
         out_add(link, head[i].iov_base, head[i].iov_len);
     if (copied) {

@@ -3,7 +3,7 @@
 noinst_LTLIBRARIES += libtmbtcp.la
 libtmbtcp_la_CFLAGS = $(AM_CFLAGS) $(LIBFABRIC_CFLAGS)
 libtmbtcp_la_SOURCES = \
-	providers/tcp/tcp.h providers/tcp/provider.c providers/tcp/place.c \
+	providers/tcp/tcp.h providers/tcp/provider.c providers/tcp/place.c providers/tcp/socket.c \
 	providers/tcp/fabric.c providers/tcp/memory.c \
 	providers/tcp/transfer.h providers/tcp/transfer.c providers/tcp/put.c providers/tcp/get.c \
 	providers/tcp/wire.h providers/tcp/wire.c providers/tcp/link.c providers/tcp/receive.c providers/tcp/call.c \

@@ -5,7 +5,6 @@
 #include "tcp.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <rdma/fi_eq.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -76,10 +75,9 @@ void tmbi_tcp_unwatch(struct tmbi_tcp *tcp, int fd)
 int tmbi_tcp_link_adopt(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int fd)
 {
     int64_t now = tmbi_clock_ns();
-    int on = 1;
     int rc;
 
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    tmbi_tcp_socket_tune(&tcp->config, fd);
     atomic_store_explicit(&peer->link.sent_ns, now, memory_order_relaxed);
     atomic_store_explicit(&peer->link.heard_ns, now, memory_order_relaxed);
     pthread_mutex_lock(&peer->link.send_mutex);
@@ -190,6 +188,15 @@ static void link_beat(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t 
         tmbi_tcp_link_send(tcp, peer, &beat, NULL, 0, NULL, 0);
 }
 
+/* libfabric is called now and then whatever happens: it may have work that nothing tells
+ * of. */
+static void fabric_unsettle(struct tmbi_tcp *tcp)
+{
+    pthread_mutex_lock(&tcp->fabric.mutex);
+    tcp->fabric.settled = false;
+    pthread_mutex_unlock(&tcp->fabric.mutex);
+}
+
 /* A look that comes late means that we were stopped ourselves: nobody is judged by the
  * time before. */
 static void beats(struct tmbi_tcp *tcp)
@@ -200,6 +207,7 @@ static void beats(struct tmbi_tcp *tcp)
     if (now - tcp->looked_ns < beat_ns(tcp))
         return;
     tcp->looked_ns = now;
+    fabric_unsettle(tcp);
     for (int i = 0; i < tcp->head.job->size; i++) {
         if (stopped)
             atomic_store_explicit(&tcp->peers[i].link.heard_ns, now,
@@ -214,8 +222,11 @@ bool tmbi_tcp_fabric_settle(struct tmbi_tcp *tcp)
 {
     struct fid *cq = &tcp->fabric.cq->fid;
 
-    tmbi_tcp_complete(tcp);
-    return fi_trywait(tcp->fabric.fabric, &cq, 1) != -FI_EAGAIN;
+    if (!tcp->fabric.settled) {
+        tmbi_tcp_complete(tcp);
+        tcp->fabric.settled = fi_trywait(tcp->fabric.fabric, &cq, 1) != -FI_EAGAIN;
+    }
+    return tcp->fabric.settled;
 }
 
 static void asked(struct tmbi_tcp *tcp)
@@ -230,6 +241,7 @@ static void fabric_event(struct tmbi_tcp *tcp)
     pthread_mutex_lock(&tcp->fabric.mutex);
     if (!tcp->fabric.under_way)
         asked(tcp);
+    tcp->fabric.settled = false;
     tmbi_tcp_fabric_settle(tcp);
     pthread_mutex_unlock(&tcp->fabric.mutex);
 }

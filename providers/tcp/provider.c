@@ -32,6 +32,11 @@ static const struct tmbi_env_var env_vars[] = {
          "For how long a rank may be silent before it is declared dead; forever: it "
          "never is while its connection stands.",
      .field = offsetof(struct tmbi_tcp_config, timeout_ns)},
+    {.name = "TMB_TCP_CONGESTION",
+     .type = TMBI_ENV_STRING,
+     .meaning = "The kernel's congestion control for connections; by default the host's, "
+                "or cubic in place of bbr.",
+     .field = offsetof(struct tmbi_tcp_config, congestion)},
     {.name = "TMB_TCP_FABRIC",
      .type = TMBI_ENV_STRING,
      .meaning =
@@ -49,7 +54,9 @@ static int endpoint_open(struct tmbi_tcp *tcp)
 {
     int rc = tmbi_tcp_library_load();
 
-    if (!rc)
+    if (rc == 0)
+        rc = tmbi_tcp_congestion_check(&tcp->config);
+    if (rc == 0)
         rc = tmbi_tcp_place_choose(&tcp->config, &tcp->place);
     if (rc)
         return rc;

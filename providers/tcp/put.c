@@ -73,7 +73,7 @@ static bool sent_over(void *arg)
 
     if (sent_completed(awaited))
         return true;
-    tmbi_tcp_link_pull(awaited->tcp, awaited->peer);
+    tmbi_tcp_link_serve(awaited->tcp, awaited->peer);
     return sent_completed(awaited) || !tmbi_tcp_alive(awaited->peer);
 }
 
@@ -100,11 +100,14 @@ int tmbi_tcp_flush(const struct tmbi_remote *remote)
 {
     struct awaited awaited = awaited_now(remote);
     int64_t deadline;
+    int rc;
 
     if (writes_completed(&awaited) && sent_completed(&awaited))
         return failure_take(awaited.peer);
     deadline = tmbi_op_deadline();
-    tmbi_tcp_link_release(awaited.tcp, awaited.peer);
+    rc = tmbi_tcp_link_ask(awaited.tcp, awaited.peer);
+    if (rc)
+        return rc;
     tmbi_tcp_wait(awaited.tcp, awaited.peer, TMBI_TCP_LINK, sent_over, &awaited,
                   deadline);
     tmbi_tcp_wait(awaited.tcp, awaited.peer, TMBI_TCP_FABRIC, writes_over, &awaited,
@@ -166,16 +169,12 @@ static int link_put(const struct tmbi_remote *remote, uint64_t offset, const voi
 
     if (rc)
         return rc;
-    if (!room(&awaited)) {
-        tmbi_tcp_link_release(tcp, awaited.peer);
-        rc = tmbi_tcp_wait(tcp, awaited.peer, TMBI_TCP_LINK, room, &awaited, deadline);
-    }
+    rc = tmbi_tcp_wait(tcp, awaited.peer, TMBI_TCP_LINK, room, &awaited, deadline);
     if (rc)
         return tmbi_tcp_late(awaited.peer, "put");
     if (!tmbi_tcp_alive(awaited.peer) ||
         !tmbi_tcp_alive(&tcp->peers[tcp->head.job->rank]))
         return -EHOSTDOWN;
-    atomic_fetch_add_explicit(&awaited.peer->sent, 1, memory_order_seq_cst);
     return tmbi_tcp_put_send(remote, offset, src, bytes, deadline);
 }
 

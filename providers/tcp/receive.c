@@ -79,6 +79,9 @@ static void message_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     case TMBI_TCP_RING:
         tmbi_rung((enum tmbi_line)header->line);
         break;
+    case TMBI_TCP_ASK:
+        peer->link.puts_asked = true;
+        break;
     case TMBI_TCP_BEAT:
         break;
     case TMBI_TCP_BYE:
@@ -139,7 +142,7 @@ static void put_advance(struct tmbi_tcp_peer *peer, size_t bytes)
     if (link->put_done < link->put.count)
         return;
     link->put.count = 0;
-    tmbi_tcp_put_taken(peer, link->put_status);
+    tmbi_tcp_put_taken(peer, link->put_asks, link->put_status);
 }
 
 /* Where the rest of it goes; NULL: nowhere. Until put_placed(). */
@@ -160,7 +163,8 @@ static void put_placed(const uint8_t *place)
 
 /* What has come of a put that is not complete goes to its place; the rest will be
  * received there. */
-static void put_begin(struct tmbi_tcp_peer *peer, const struct tmbi_request *put)
+static void put_begin(struct tmbi_tcp_peer *peer, const struct tmbi_tcp_header *header,
+                      const struct tmbi_request *put)
 {
     struct tmbi_tcp_link *link = &peer->link;
     size_t bytes = link->in.used - TMBI_TCP_PUT_HEAD;
@@ -168,6 +172,7 @@ static void put_begin(struct tmbi_tcp_peer *peer, const struct tmbi_request *put
 
     link->put = *put;
     link->put.origin = (uint32_t)peer->rank;
+    link->put_asks = header->value;
     link->put_done = 0;
     link->put_status = 0;
     place = put_place(link);
@@ -229,7 +234,7 @@ static void received(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, size_t by
     messages_take(tcp, peer);
     if (tmbi_tcp_put_begins(link->in.bytes, link->in.used, &header, &put) &&
         put.count > FIRST_BYTES) /* a word must not come in parts */
-        put_begin(peer, &put);
+        put_begin(peer, &header, &put);
     else
         room_make(tcp, peer);
     tmbi_tcp_puts_answer(tcp, peer);

@@ -30,10 +30,11 @@
 #include "wire.h"
 
 struct tmbi_tcp_config {
-    const char *fabric;    /* TMB_TCP_FABRIC */
-    const char *interface; /* TMB_TCP_INTERFACE */
-    const char *ports;     /* TMB_TCP_PORTS */
-    int64_t timeout_ns;    /* TMB_TCP_TIMEOUT; -1: forever */
+    const char *fabric;     /* TMB_TCP_FABRIC */
+    const char *interface;  /* TMB_TCP_INTERFACE */
+    const char *ports;      /* TMB_TCP_PORTS */
+    int64_t timeout_ns;     /* TMB_TCP_TIMEOUT; -1: forever */
+    const char *congestion; /* TMB_TCP_CONGESTION */
 };
 
 /* Where this process listens: one address, and ports to choose from (0, 0: any). */
@@ -60,14 +61,19 @@ struct tmbi_tcp_link {
     const uint8_t *lent; /* the caller's: follows `out` up to lent_at */
     size_t lent_bytes, lent_at;
     uint64_t loans;
-    unsigned lookers; /* threads that look for what comes, before they sleep */
-    uint32_t watched; /* the events that wake the progress thread */
+    unsigned quiet_puts; /* puts since the last that asked for an answer */
+    size_t quiet_bytes;
+    unsigned lookers;  /* threads that look for what comes and goes, before they sleep */
+    atomic_bool waits; /* something for room in the socket; relaxed */
+    uint32_t watched;  /* the events that wake the progress thread */
     pthread_mutex_t receive_mutex; /* protects what follows */
     struct tmbi_tcp_buffer in;
     struct tmbi_request put; /* of which a part has come; its count is 0: none */
     uint64_t put_done;       /* bytes of it */
     int32_t put_status;
+    bool put_asks;
     uint64_t puts_taken; /* puts of the peer's that were executed and not answered */
+    bool puts_asked;     /* for an answer */
     int32_t puts_status;
     bool over;                         /* the peer sends no more */
     _Atomic int64_t sent_ns, heard_ns; /* relaxed: when last */
@@ -89,8 +95,8 @@ struct tmbi_tcp_peer {
      * that are not complete, in order. A flush waits for those before it only. */
     _Atomic uint64_t posted, completed;
     struct tmbi_tcp_transfer *oldest, *newest;
-    /* Puts by the link; seq_cst, changed by who sends them and who pulls their answers.
-     */
+    /* Puts by the link; seq_cst, changed by who sends them, with the link's send mutex,
+     * and who pulls their answers. */
     _Atomic uint64_t sent, answered;
     _Atomic int put_status; /* why one failed since the last flush */
 };
@@ -121,6 +127,7 @@ struct tmbi_tcp_fabric {
     unsigned lookers;   /* threads that look for completions */
     unsigned sleepers;  /* threads that sleep until there are some */
     bool watched;       /* wait_fd wakes the progress thread */
+    bool settled;       /* and will: libfabric has not been called since it said so */
 };
 
 struct tmbi_tcp_registration {
@@ -184,6 +191,13 @@ int tmbi_tcp_place_listen(const struct tmbi_tcp_place *place);
 /* Say that no port is free. */
 void tmbi_tcp_place_full(const struct tmbi_tcp_place *place);
 
+/* ---- socket.c ---- */
+
+/* Whether this host has what TMB_TCP_CONGESTION names. -EINVAL, logged: it has not. */
+int tmbi_tcp_congestion_check(const struct tmbi_tcp_config *config);
+/* Make a connected socket one of a link. */
+void tmbi_tcp_socket_tune(const struct tmbi_tcp_config *config, int fd);
+
 /* ---- library.c ---- */
 
 /* Before anything of libfabric's is called. -ENODEV, logged at info: it isn't there. */
@@ -245,32 +259,25 @@ int tmbi_tcp_buffer_resize(struct tmbi_tcp_buffer *buffer, size_t capacity);
 void tmbi_tcp_buffer_trim(struct tmbi_tcp_buffer *buffer);
 int tmbi_tcp_link_init(struct tmbi_tcp_link *link);
 void tmbi_tcp_link_fini(struct tmbi_tcp_link *link);
-/* Send a message, or keep what the socket does not take. hold: hold it back until more
- * has come together, or something else is sent on this link, or tmbi_tcp_link_release().
- * -ENOMEM, -EHOSTDOWN. */
-int tmbi_tcp_link_post(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+/* Send a message, or keep what the socket does not take. A put is held back while others
+ * are under way, until more has come together, or something else is sent on this link, or
+ * tmbi_tcp_link_ask(). Errors: -ENOMEM, -EHOSTDOWN. */
+int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
-                       size_t body_bytes, const void *payload, size_t payload_bytes,
-                       bool hold);
-static inline int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
-                                     struct tmbi_tcp_header *header, const void *body,
-                                     size_t body_bytes, const void *payload,
-                                     size_t payload_bytes)
-{
-    return tmbi_tcp_link_post(tcp, peer, header, body, body_bytes, payload, payload_bytes,
-                              false);
-}
-/* Send a message whose payload is the caller's until it has gone: at most until the
+                       size_t body_bytes, const void *payload, size_t payload_bytes);
+/* Send a put whose payload is the caller's until it has gone: at most until the
  * deadline, then it is copied. Logs a time-out. */
 int tmbi_tcp_link_lend(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
                        size_t body_bytes, const void *payload, size_t payload_bytes,
                        int64_t deadline);
-/* Send what is held. */
-void tmbi_tcp_link_release(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+/* Have all puts answered that were sent, or are held. Errors: -ENOMEM, -EHOSTDOWN. */
+int tmbi_tcp_link_ask(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* Send what was kept, but not what is held. Returns how much still is. */
 size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
-/* A thread looks for what comes on a link, or no longer. */
+/* What a thread that looks does for a link: sends what waits, takes what has come. */
+void tmbi_tcp_link_serve(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+/* A thread looks after a link, again and again, or no longer. */
 void tmbi_tcp_link_look(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool begin);
 /* A peer has ended, for good. why: for the log, NULL: it is known or expected. */
 void tmbi_tcp_peer_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int state,
@@ -355,7 +362,7 @@ int tmbi_tcp_put_send(const struct tmbi_remote *remote, uint64_t offset, const v
 void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                            const struct tmbi_tcp_header *header, const uint8_t *body);
 /* A put of a peer's has been executed, or not. */
-void tmbi_tcp_put_taken(struct tmbi_tcp_peer *peer, int status);
+void tmbi_tcp_put_taken(struct tmbi_tcp_peer *peer, bool asks, int status);
 /* Answer the puts among the requests that were taken. */
 void tmbi_tcp_puts_answer(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* False: it answers nothing that was asked. */

@@ -120,6 +120,7 @@ void tmbi_tcp_complete(struct tmbi_tcp *tcp)
     bool any = false;
     ssize_t count;
 
+    tcp->fabric.settled = false;
     do {
         count = fi_cq_read(tcp->fabric.cq, entries, 16);
         for (ssize_t i = 0; i < count; i++)
@@ -215,6 +216,7 @@ static ssize_t post_try(struct tmbi_tcp *tcp, struct tmbi_tcp_transfer *t,
                      ? fi_readmsg(tcp->fabric.ep, &message, FI_COMPLETION)
                      : fi_writemsg(tcp->fabric.ep, &message, until | FI_COMPLETION);
 
+    tcp->fabric.settled = false;
     if (rc == 0)
         tcp->fabric.under_way++;
     if (rc == 0 && t->kind == TMBI_TCP_WRITE)

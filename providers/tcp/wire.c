@@ -29,7 +29,7 @@ static const char *header_fault(const struct tmbi_tcp_header *header)
 {
     if (header->magic != TMBI_TCP_MAGIC)
         return "it is none of Tombolo's, or another version's";
-    if (header->kind < TMBI_TCP_HELLO || header->kind > TMBI_TCP_DEAD)
+    if (header->kind < TMBI_TCP_HELLO || header->kind > TMBI_TCP_ASK)
         return "its kind is unknown";
     if (!length_fits(header))
         return "its length is none that its kind has";

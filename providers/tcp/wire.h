@@ -22,13 +22,15 @@
 
 enum tmbi_tcp_kind {
     TMBI_TCP_HELLO = 1,    /* first, both ways: struct tmbi_tcp_hello */
-    TMBI_TCP_REQUEST = 2,  /* struct tmbi_request, payload; `value`: bytes to answer */
+    TMBI_TCP_REQUEST = 2,  /* struct tmbi_request, payload; `value`: bytes to answer,
+                              of puts whether they, and all before, are to be answered */
     TMBI_TCP_RESPONSE = 3, /* payload; `status`, and `value`: the result, or of puts how
                               many were executed since the last answer */
     TMBI_TCP_RING = 4,     /* `line` */
     TMBI_TCP_BEAT = 5,     /* nothing: the sender is alive */
     TMBI_TCP_BYE = 6,      /* the sender leaves the job; nothing follows */
-    TMBI_TCP_DEAD = 7 /* the sender has declared the receiver dead; nothing follows */
+    TMBI_TCP_DEAD = 7, /* the sender has declared the receiver dead; nothing follows */
+    TMBI_TCP_ASK = 8   /* all puts before are to be answered */
 };
 
 #define TMBI_TCP_PUTS 0 /* nobody waits for the answer to one of them */

@@ -14,4 +14,11 @@ if !SANITIZER
 noinst_PROGRAMS += quiet
 quiet_SOURCES = test/conformance/quiet.c
 quiet_LDADD = libtombolo.la
+
+if HAVE_LIBFABRIC
+# It stands in for sendmsg.
+noinst_PROGRAMS += frugal
+frugal_SOURCES = test/conformance/frugal.c
+frugal_LDADD = libtombolo.la
+endif
 endif

@@ -53,6 +53,7 @@ static void lengths_are_the_kinds(void **state)
         {TMBI_TCP_BEAT, 1, 0, 0},
         {TMBI_TCP_BYE, 1, 0, 0},
         {TMBI_TCP_DEAD, 1, 0, 0},
+        {TMBI_TCP_ASK, 1, 0, 0},
     };
 
     (void)state;
@@ -80,7 +81,7 @@ static void garbage_is_refused(void **state)
     assert_non_null(why);
     header = header_of(0, 0);
     assert_int_equal(next(&header, sizeof bytes), -EPROTO);
-    header.kind = TMBI_TCP_DEAD + 1;
+    header.kind = TMBI_TCP_ASK + 1;
     assert_int_equal(next(&header, sizeof bytes), -EPROTO);
     header = header_of(TMBI_TCP_RING, 0);
     header.line = TMBI_LINES;

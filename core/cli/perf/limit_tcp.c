@@ -207,9 +207,6 @@ static int socket_rows(const struct perf *perf, int fd)
 #ifdef HAVE_LIBFABRIC
 #include "../../../providers/tcp/raw.h"
 
-/* Writes that are timed as one, to see what goes at once. */
-#define AT_ONCE 32
-
 /* On rank 1: until rank 0 says that it has ended. */
 static void fabric_serve(struct tmbi_tcp_raw *raw, int fd)
 {
@@ -256,7 +253,7 @@ static int fabric_write(const struct perf *perf, struct tmbi_tcp_raw *raw)
          bytes *= 2) {
         perf_progress(perf, "libfabric");
         rc = fabric_row(perf, raw, "libfabric write", bytes, 1);
-        rc = rc ? rc : fabric_row(perf, raw, "libfabric stream", bytes, AT_ONCE);
+        rc = rc ? rc : fabric_row(perf, raw, "libfabric stream", bytes, PERF_AT_ONCE);
     }
     return rc;
 }

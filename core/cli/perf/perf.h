@@ -63,6 +63,9 @@ struct perf_samples {
 };
 
 int64_t perf_clock(void);
+/* Transfers whose bandwidth is timed as one, to see what goes at once. */
+#define PERF_AT_ONCE 32
+
 /* Room for the samples of about `calls` calls, or, if the user said --iters, of those. */
 int perf_samples_init(struct perf_samples *samples, const struct perf *perf,
                       int64_t calls, int most);

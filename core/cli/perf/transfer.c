@@ -13,6 +13,9 @@
 #define TARGET    1
 #define MOMENT_NS 100000000
 
+/* What the median of a bandwidth is of, at least. */
+#define SAMPLES_MIN 20
+
 /* The buffer that is put from or got into, and the copy that bounds it. */
 struct transfer {
     tmb_win *win;
@@ -110,12 +113,16 @@ static int latency_row(const struct perf *perf, struct transfer *t, const char *
 static int bandwidth_row(const struct perf *perf, struct transfer *t, perf_call *call,
                          perf_call *bound)
 {
+    int64_t calls = calls_for(perf, t->bytes) + SAMPLES_MIN * PERF_AT_ONCE;
+    int64_t most = (perf->iters ? perf->iters : calls) / PERF_AT_ONCE;
     struct perf_load load = {.call = call,
                              .finish = flush,
                              .bound = bound,
                              .arg = t,
-                             .calls = calls_for(perf, t->bytes),
-                             .most = 200};
+                             .calls = calls,
+                             .most = most > 200 ? 200
+                                     : most > 1 ? (int)most
+                                                : 1};
     struct perf_row row = {.variant = "", .bytes = t->bytes, .by_rate = true};
     int rc = perf_measure(perf, &load, &row);
 
