@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Requests to members of a window that may not have it yet. */
+/* Requests to members of a window, which may not have it yet. */
 #include <errno.h>
 
 #include "clock.h"
@@ -10,6 +10,16 @@
 /* How long until a member is asked again, at first and at last. */
 #define PAUSE_FIRST_NS 20000
 #define PAUSE_LAST_NS  1000000
+
+int tmbi_peer_post(struct tmbi_peer *peer, const struct tmbi_request *request,
+                   const void *in, size_t in_bytes, bool urgent)
+{
+    struct tmbi_request called = *request;
+
+    if (peer->ep->ops->post)
+        return peer->ep->ops->post(&peer->remote, request, in, in_bytes, urgent);
+    return peer->ep->ops->call(&peer->remote, &called, in, in_bytes, NULL, 0);
+}
 
 static int call_once(struct tmb_win *win, int rank, struct tmbi_request *request,
                      const void *in, size_t in_bytes, void *out, size_t out_bytes)

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "reduce.h"
 #include "team.h"
+#include "wake.h"
 
 static struct tmbi_sync *own_sync(struct tmb_team *team)
 {
@@ -88,17 +89,17 @@ static int flag_await(struct tmb_team *team, int round, uint64_t value, int64_t 
     return rc == -ETIMEDOUT && until == deadline ? rc : -EHOSTDOWN;
 }
 
-static int barrier(struct tmb_team *team, int64_t deadline)
+static int barrier_rounds(struct tmb_team *team, int64_t deadline)
 {
     struct tmbi_collective *under_way = &team->collective;
 
-    if (team->broken)
-        return -EHOSTDOWN;
     for (; 1 << under_way->round < team->size; under_way->round++) {
         int round = under_way->round;
         int to = (team->rank + (1 << round)) % team->size;
         int rc = 0;
 
+        if (!team->sync->peers[to].base)
+            tmbi_look_begin();
         if (!under_way->signalled)
             rc = tmbi_peer_signal(&team->sync->peers[to],
                                   offsetof(struct tmbi_sync, flags) +
@@ -114,6 +115,14 @@ static int barrier(struct tmb_team *team, int64_t deadline)
     under_way->round = 0;
     team->barriers++;
     return 0;
+}
+
+static int barrier(struct tmb_team *team, int64_t deadline)
+{
+    int rc = team->broken ? -EHOSTDOWN : barrier_rounds(team, deadline);
+
+    tmbi_look_end();
+    return rc;
 }
 
 /* Begin, or go on with, the collective that this call is. */

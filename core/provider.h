@@ -209,6 +209,15 @@ struct tmbi_provider {
     int (*call)(const struct tmbi_remote *remote, struct tmbi_request *request,
                 const void *in, size_t in_bytes, void *out, size_t out_bytes);
 
+    /*
+     * The same without an answer, locally complete on return as a put is: at the target
+     * it is executed in order with the puts to that rank, and complete at flush(), which
+     * tells of its failure. urgent: somebody may wait for it there; otherwise it may
+     * stay here until flush(). -EHOSTDOWN, -ETIMEDOUT. NULL: call() it.
+     */
+    int (*post)(const struct tmbi_remote *remote, const struct tmbi_request *request,
+                const void *in, size_t in_bytes, bool urgent);
+
     /* Execute the requests that peers have posted to us, by tmbi_request_execute();
      * called by the agent's thread only. Returns how many. */
     int (*serve)(struct tmbi_endpoint *ep);

@@ -18,7 +18,7 @@ static int remote_signal(struct tmbi_peer *peer, uint64_t offset, enum tmb_signa
                                    .count = 1,
                                    .operand = value};
 
-    return peer->ep->ops->call(&peer->remote, &request, NULL, 0, NULL, 0);
+    return tmbi_peer_post(peer, &request, NULL, 0, true);
 }
 
 int tmbi_peer_signal(struct tmbi_peer *peer, uint64_t offset, enum tmb_signal_op op,

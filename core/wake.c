@@ -289,27 +289,45 @@ static int64_t time_left(int64_t deadline)
                                   : earlier(deadline - tmbi_clock_ns(), SLEEP_MAX_NS);
 }
 
+static _Thread_local bool looking;
+
+void tmbi_look_begin(void)
+{
+    if (looking || !wake.looked_at || line_spin_ns(&wake.lines[TMBI_LINE_WAIT]) == 0)
+        return;
+    wake.looked_at->ops->look_begin(wake.looked_at);
+    looking = true;
+}
+
+void tmbi_look_end(void)
+{
+    if (!looking)
+        return;
+    wake.looked_at->ops->look_end(wake.looked_at);
+    looking = false;
+}
+
 static bool look_until(const struct line *line, tmbi_ready *ready, void *arg,
                        int64_t deadline)
 {
-    struct tmbi_endpoint *ep = wake.looked_at;
+    bool looked = looking, done;
     int64_t end;
-    bool done;
 
     if (ready(arg))
         return true;
     if (line_spin_ns(line) == 0)
         return false;
     /* For what comes into memory, or at once, nobody need look. */
-    if (ready_within(4 * SPINS_PER_LOOK, ready, arg))
+    if (!looked && ready_within(SPINS_PER_LOOK / 2, ready, arg))
         return true;
     end = earlier(tmbi_clock_ns() + line_spin_ns(line), deadline);
-    ep->ops->look_begin(ep);
+    tmbi_look_begin();
     do {
-        ep->ops->look(ep);
+        wake.looked_at->ops->look(wake.looked_at);
         done = ready(arg);
     } while (!done && tmbi_clock_ns() < end);
-    ep->ops->look_end(ep);
+    if (!looked || !done)
+        tmbi_look_end();
     return done;
 }
 
@@ -329,9 +347,10 @@ void tmbi_wake_look(void)
 
 int tmbi_wait_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
 {
-    return own_spin_until(which, ready, arg, deadline)
-               ? 0
-               : tmbi_sleep_until(which, ready, arg, deadline);
+    if (own_spin_until(which, ready, arg, deadline))
+        return 0;
+    tmbi_look_end();
+    return tmbi_sleep_until(which, ready, arg, deadline);
 }
 
 /* Competitive spinning, after Karlin, Li, Manasse and Owicki, "Empirical Studies of

@@ -107,6 +107,10 @@ int tmbi_adapter_request_execute(struct tmb_win *win, const struct tmbi_request 
                                  const void *in, size_t in_bytes, void *out,
                                  size_t out_bytes);
 
+/* Have a member's agent execute a request: complete at flush(), or on return. (call.c) */
+int tmbi_peer_post(struct tmbi_peer *peer, const struct tmbi_request *request,
+                   const void *in, size_t in_bytes, bool urgent);
+
 /* Have a member's agent, or for our own part this thread, execute a request. While the
  * answer is -EAGAIN, for a member may be late in making the window, it is asked again,
  * until TMB_OP_TIMEOUT. (call.c) */

@@ -470,7 +470,8 @@ enum tmb_cmp { TMB_EQ = 0, TMB_NE, TMB_GT, TMB_GE, TMB_LT, TMB_LE };
 
 /**
  * Put data, then change a 64-bit word of the same target's part and wake whoever
- * waits there. Who sees the word's new value sees the data.
+ * waits there. Who sees the word's new value sees the data. Both are locally complete
+ * on return, and remotely at flush or unlock; the signal is on its way without that.
  * @param bytes          0: signal only.
  * @param signal_offset  of the word; base + offset must be 8-aligned.
  * @retval -EINVAL  misaligned word or unknown operation, beside the errors above.

@@ -74,8 +74,8 @@ static int call_send(struct tmbi_tcp_call *call, const struct tmbi_remote *remot
 
 static int call_wait(struct tmbi_tcp_call *call)
 {
-    int rc = tmbi_tcp_wait(call->tcp, call->peer, TMBI_TCP_LINK, call_over, call,
-                           tmbi_op_deadline());
+    int rc = tmbi_tcp_link_look_wait(call->tcp, call->peer, call_over, call,
+                                     tmbi_op_deadline());
 
     if (answered(call))
         return call->status;
@@ -106,9 +106,12 @@ int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request
         return rc;
     tmbi_count(agent_calls);
     call_add(call.tcp, &call);
+    tmbi_tcp_link_look(call.tcp, call.peer, true); /* before the answer can come */
     rc = call_send(&call, remote, request, in, in_bytes);
     if (rc == 0)
         rc = call_wait(&call);
+    else
+        tmbi_tcp_link_look(call.tcp, call.peer, false);
     call_remove(call.tcp, &call);
     request->result = call.result;
     return rc;
@@ -129,8 +132,8 @@ int tmbi_tcp_put_send(const struct tmbi_remote *remote, uint64_t offset, const v
                                    .count = bytes};
 
     if (bytes < LENT_MIN)
-        return tmbi_tcp_link_send(tcp, peer, &header, &request, sizeof request, src,
-                                  bytes);
+        return tmbi_tcp_link_post(tcp, peer, &header, &request, sizeof request, src,
+                                  bytes, false);
     return tmbi_tcp_link_lend(tcp, peer, &header, &request, sizeof request, src, bytes,
                               deadline);
 }

@@ -179,8 +179,10 @@ static bool is_put(const struct tmbi_tcp_header *header)
 
 /* While others are under way a put has time: a flush is what asks for all. So a stream of
  * small ones costs one system call for many, as Nagle's algorithm (RFC 896) has it, and
- * of any one answer, for which nobody is woken. Returns whether this one has time. */
-static bool put_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header)
+ * of any one answer, for which nobody is woken. What is urgent is sent at once; nobody is
+ * expected to flush it soon. Returns whether this one has time. */
+static bool put_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header,
+                    bool urgent)
 {
     struct tmbi_tcp_link *link = &peer->link;
     uint64_t before = atomic_fetch_add_explicit(&peer->sent, 1, memory_order_seq_cst);
@@ -188,9 +190,9 @@ static bool put_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header)
 
     link->quiet_bytes += header->bytes;
     link->quiet_puts++;
-    if (answered != before && link->quiet_puts < QUIET_PUTS &&
+    if ((urgent || answered != before) && link->quiet_puts < QUIET_PUTS &&
         link->quiet_bytes < QUIET_BYTES)
-        return true;
+        return !urgent;
     header->value = 1;
     link->quiet_bytes = 0;
     link->quiet_puts = 0;
@@ -204,7 +206,8 @@ static bool put_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header)
 
 /* Nothing is sent unless all of it can be kept. */
 static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
-                        struct tmbi_tcp_header *header, struct iovec parts[PARTS])
+                        struct tmbi_tcp_header *header, struct iovec parts[PARTS],
+                        bool urgent)
 {
     struct tmbi_tcp_link *link = &peer->link;
     size_t total = 0, sent;
@@ -214,8 +217,8 @@ static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
         total += parts[i].iov_len;
     if (out_reserve(link, total))
         return -ENOMEM;
-    hold = is_put(header) && put_add(peer, header) && (idle(link) || link->held) &&
-           kept(link) + total < HELD_MAX;
+    hold = is_put(header) && put_add(peer, header, urgent) &&
+           (idle(link) || link->held) && kept(link) + total < HELD_MAX;
     sent = idle(link) && !hold ? send_now(link, parts, PARTS) : 0;
     for (size_t i = 0; i < PARTS; i++) {
         size_t gone = sent < parts[i].iov_len ? sent : parts[i].iov_len;
@@ -230,9 +233,10 @@ static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     return 0;
 }
 
-int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+int tmbi_tcp_link_post(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
-                       size_t body_bytes, const void *payload, size_t payload_bytes)
+                       size_t body_bytes, const void *payload, size_t payload_bytes,
+                       bool urgent)
 {
     struct iovec parts[PARTS] = {{header, sizeof *header},
                                  {(void *)(uintptr_t)body, body_bytes},
@@ -242,7 +246,7 @@ int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     header->magic = TMBI_TCP_MAGIC;
     header->bytes = (uint32_t)(body_bytes + payload_bytes);
     pthread_mutex_lock(&peer->link.send_mutex);
-    rc = peer->link.fd < 0 ? -EHOSTDOWN : send_or_keep(tcp, peer, header, parts);
+    rc = peer->link.fd < 0 ? -EHOSTDOWN : send_or_keep(tcp, peer, header, parts, urgent);
     pthread_mutex_unlock(&peer->link.send_mutex);
     return rc;
 }
@@ -255,7 +259,7 @@ int tmbi_tcp_link_ask(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 
     pthread_mutex_lock(&peer->link.send_mutex);
     if (peer->link.quiet_puts)
-        rc = send_or_keep(tcp, peer, &ask, parts);
+        rc = send_or_keep(tcp, peer, &ask, parts, true);
     if (rc == 0)
         peer->link.quiet_puts = peer->link.quiet_bytes = 0;
     pthread_mutex_unlock(&peer->link.send_mutex);
@@ -351,7 +355,7 @@ static int lend(struct loan *loan, const struct iovec *head, size_t heads,
         bytes += head[i].iov_len;
     if (out_reserve(link, bytes))
         return -ENOMEM;
-    put_add(loan->peer, head[0].iov_base);
+    put_add(loan->peer, head[0].iov_base, false);
     for (size_t i = 0; i < heads; i++)
         out_add(link, head[i].iov_base, head[i].iov_len);
     if (copied) {

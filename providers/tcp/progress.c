@@ -246,17 +246,19 @@ static void fabric_event(struct tmbi_tcp *tcp)
     pthread_mutex_unlock(&tcp->fabric.mutex);
 }
 
-static void link_event(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, uint32_t events)
+static void link_event(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, uint32_t events,
+                       bool by_thread)
 {
     if (events & EPOLLOUT) {
         tmbi_tcp_link_push(tcp, peer);
         tmbi_wake_self(TMBI_LINE_WAIT); /* who waits for room */
     }
     if (events & ~(uint32_t)EPOLLOUT)
-        tmbi_tcp_link_pull(tcp, peer);
+        (by_thread ? tmbi_tcp_link_pull_after : tmbi_tcp_link_pull)(tcp, peer);
 }
 
-static void event_take(struct tmbi_tcp *tcp, const struct epoll_event *event)
+static void event_take(struct tmbi_tcp *tcp, const struct epoll_event *event,
+                       bool by_thread)
 {
     uint64_t what = event->data.u64;
 
@@ -267,17 +269,18 @@ static void event_take(struct tmbi_tcp *tcp, const struct epoll_event *event)
     else if (what == EVENT_FABRIC)
         fabric_event(tcp);
     else
-        link_event(tcp, &tcp->peers[what], event->events);
+        link_event(tcp, &tcp->peers[what], event->events, by_thread);
 }
 
-/* With the events' mutex. */
-static void events_take(struct tmbi_tcp *tcp)
+/* With the events' mutex. by_thread: by the progress thread, and not one that waits,
+ * which may be taking apart a message already. */
+static void events_take(struct tmbi_tcp *tcp, bool by_thread)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
     int count = epoll_wait(tcp->epoll, events, EVENTS_AT_ONCE, 0);
 
     for (int i = 0; i < count; i++)
-        event_take(tcp, &events[i]);
+        event_take(tcp, &events[i], by_thread);
 }
 
 /* ---- threads of the application ---- */
@@ -321,7 +324,7 @@ void tmbi_tcp_look(struct tmbi_endpoint *ep)
 
     if (pthread_mutex_trylock(&tcp->events_mutex))
         return;
-    events_take(tcp);
+    events_take(tcp, false);
     pthread_mutex_unlock(&tcp->events_mutex);
 }
 
@@ -406,7 +409,7 @@ static void *progress_main(void *arg)
     while (!atomic_load_explicit(&tcp->stop, memory_order_acquire)) {
         if (thread_sleep(tcp)) {
             pthread_mutex_lock(&tcp->events_mutex);
-            events_take(tcp);
+            events_take(tcp, true);
             pthread_mutex_unlock(&tcp->events_mutex);
         }
         awhile_check(tcp);

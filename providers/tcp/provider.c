@@ -219,6 +219,7 @@ const struct tmbi_provider tmbi_provider_tcp = {
     .get = tmbi_tcp_get,
     .flush = tmbi_tcp_flush,
     .call = tmbi_tcp_call,
+    .post = tmbi_tcp_post,
     .serve = tcp_serve,
     .serve_pending = tcp_serve_pending,
     .look_begin = tmbi_tcp_look_begin,

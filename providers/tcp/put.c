@@ -159,12 +159,10 @@ static bool room(void *arg)
     return !tmbi_tcp_alive(peer);
 }
 
-static int link_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
-                    size_t bytes)
+static int link_ready(const struct tmbi_remote *remote, int64_t deadline)
 {
     struct tmbi_tcp *tcp = tmbi_tcp(remote->ep);
     struct awaited awaited = {.tcp = tcp, .peer = remote->provider_data};
-    int64_t deadline = tmbi_op_deadline();
     int rc = tmbi_tcp_writes_await(remote);
 
     if (rc)
@@ -175,7 +173,30 @@ static int link_put(const struct tmbi_remote *remote, uint64_t offset, const voi
     if (!tmbi_tcp_alive(awaited.peer) ||
         !tmbi_tcp_alive(&tcp->peers[tcp->head.job->rank]))
         return -EHOSTDOWN;
-    return tmbi_tcp_put_send(remote, offset, src, bytes, deadline);
+    return 0;
+}
+
+static int link_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
+                    size_t bytes)
+{
+    int64_t deadline = tmbi_op_deadline();
+    int rc = link_ready(remote, deadline);
+
+    return rc ? rc : tmbi_tcp_put_send(remote, offset, src, bytes, deadline);
+}
+
+int tmbi_tcp_post(const struct tmbi_remote *remote, const struct tmbi_request *request,
+                  const void *in, size_t in_bytes, bool urgent)
+{
+    struct tmbi_tcp_header header = {.kind = TMBI_TCP_REQUEST, .id = TMBI_TCP_PUTS};
+    struct tmbi_request sent = *request;
+    int rc = link_ready(remote, tmbi_op_deadline());
+
+    if (rc)
+        return rc;
+    sent.window = remote->window;
+    return tmbi_tcp_link_post(tmbi_tcp(remote->ep), remote->provider_data, &header, &sent,
+                              sizeof sent, in, in_bytes, urgent);
 }
 
 /* ---- by libfabric ---- */

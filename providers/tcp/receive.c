@@ -266,11 +266,21 @@ static bool receive(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     return (size_t)got == asked || peer->link.put.count;
 }
 
-void tmbi_tcp_link_pull(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+static void pull(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 {
-    if (pthread_mutex_trylock(&peer->link.receive_mutex))
-        return;
     while (!peer->link.over && receive(tcp, peer) && !tmbi_tcp_link_backlogged(peer))
         ;
     pthread_mutex_unlock(&peer->link.receive_mutex);
+}
+
+void tmbi_tcp_link_pull(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    if (!pthread_mutex_trylock(&peer->link.receive_mutex))
+        pull(tcp, peer);
+}
+
+void tmbi_tcp_link_pull_after(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    pthread_mutex_lock(&peer->link.receive_mutex);
+    pull(tcp, peer);
 }

@@ -225,6 +225,8 @@ void tmbi_tcp_transfers_free(struct tmbi_tcp *tcp);
 
 int tmbi_tcp_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
                  size_t bytes);
+int tmbi_tcp_post(const struct tmbi_remote *remote, const struct tmbi_request *request,
+                  const void *in, size_t in_bytes, bool urgent);
 /* Wait for the puts that libfabric has, or for those that went by the link: one way
  * overtakes the other. */
 int tmbi_tcp_writes_await(const struct tmbi_remote *remote);
@@ -248,6 +250,9 @@ void tmbi_tcp_fabric_look(struct tmbi_tcp *tcp, bool begin);
 int tmbi_tcp_wait(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                   enum tmbi_tcp_source source, tmbi_ready *ready, void *arg,
                   int64_t deadline);
+/* The same for a link that this thread looks after already; no longer on return. */
+int tmbi_tcp_link_look_wait(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                            tmbi_ready *ready, void *arg, int64_t deadline);
 /* Log that an operation did not end in time. Returns -ETIMEDOUT. */
 int tmbi_tcp_late(const struct tmbi_tcp_peer *peer, const char *what);
 
@@ -259,12 +264,22 @@ int tmbi_tcp_buffer_resize(struct tmbi_tcp_buffer *buffer, size_t capacity);
 void tmbi_tcp_buffer_trim(struct tmbi_tcp_buffer *buffer);
 int tmbi_tcp_link_init(struct tmbi_tcp_link *link);
 void tmbi_tcp_link_fini(struct tmbi_tcp_link *link);
-/* Send a message, or keep what the socket does not take. A put is held back while others
- * are under way, until more has come together, or something else is sent on this link, or
- * tmbi_tcp_link_ask(). Errors: -ENOMEM, -EHOSTDOWN. */
-int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+/* Send a message, or keep what the socket does not take. What is a put to the wire is
+ * held back, unless it is urgent, while others are under way, until more has come
+ * together, or something else is sent on this link, or tmbi_tcp_link_ask(). Errors:
+ * -ENOMEM, -EHOSTDOWN. */
+int tmbi_tcp_link_post(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
-                       size_t body_bytes, const void *payload, size_t payload_bytes);
+                       size_t body_bytes, const void *payload, size_t payload_bytes,
+                       bool urgent);
+static inline int tmbi_tcp_link_send(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                                     struct tmbi_tcp_header *header, const void *body,
+                                     size_t body_bytes, const void *payload,
+                                     size_t payload_bytes)
+{
+    return tmbi_tcp_link_post(tcp, peer, header, body, body_bytes, payload, payload_bytes,
+                              true);
+}
 /* Send a put whose payload is the caller's until it has gone: at most until the
  * deadline, then it is copied. Logs a time-out. */
 int tmbi_tcp_link_lend(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
@@ -289,6 +304,9 @@ bool tmbi_tcp_link_backlogged(struct tmbi_tcp_peer *peer);
 
 /* Take what has come, unless another thread does. */
 void tmbi_tcp_link_pull(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+/* Take what has come, after whoever does: for the progress thread, which would be woken
+ * again and again, and keep a thread from its end that it has interrupted. */
+void tmbi_tcp_link_pull_after(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* ---- meet.c ---- */
 
 int tmbi_tcp_identify(struct tmbi_tcp *tcp);

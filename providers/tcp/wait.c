@@ -56,13 +56,11 @@ static int fabric_wait(struct tmbi_tcp *tcp, tmbi_ready *ready, void *arg,
     return rc;
 }
 
-static int link_wait(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, tmbi_ready *ready,
-                     void *arg, int64_t deadline)
+int tmbi_tcp_link_look_wait(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                            tmbi_ready *ready, void *arg, int64_t deadline)
 {
-    bool done;
+    bool done = tmbi_spin_until(TMBI_LINE_WAIT, ready, arg, deadline);
 
-    tmbi_tcp_link_look(tcp, peer, true);
-    done = tmbi_spin_until(TMBI_LINE_WAIT, ready, arg, deadline);
     tmbi_tcp_link_look(tcp, peer, false);
     return done ? 0 : tmbi_sleep_until(TMBI_LINE_WAIT, ready, arg, deadline);
 }
@@ -73,8 +71,10 @@ int tmbi_tcp_wait(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
 {
     if (ready(arg))
         return 0;
-    return source == TMBI_TCP_LINK ? link_wait(tcp, peer, ready, arg, deadline)
-                                   : fabric_wait(tcp, ready, arg, deadline);
+    if (source == TMBI_TCP_FABRIC)
+        return fabric_wait(tcp, ready, arg, deadline);
+    tmbi_tcp_link_look(tcp, peer, true);
+    return tmbi_tcp_link_look_wait(tcp, peer, ready, arg, deadline);
 }
 
 int tmbi_tcp_late(const struct tmbi_tcp_peer *peer, const char *what)
