@@ -199,6 +199,13 @@ struct tmbi_provider {
                size_t bytes);
     int (*flush)(const struct tmbi_remote *remote);
 
+    /* The same as get(), but `dst` is the provider's until get_end() or flush(), which
+     * tell of its failure, too; after -ETIMEDOUT it is the caller's again. Both NULL:
+     * get() it. */
+    int (*get_begin)(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+                     size_t bytes);
+    int (*get_end)(const struct tmbi_remote *remote);
+
     /*
      * Have the target's agent execute a request on its memory: `in_bytes` at `in` go
      * there, `out_bytes` come back to `out` (each at most ep->call_bytes, either may be

@@ -63,6 +63,22 @@ int tmbi_peer_get_pieces(struct tmbi_peer *peer, uint64_t offset, void *dst, siz
     return rc;
 }
 
+int tmbi_peer_get_begin(struct tmbi_peer *peer, uint64_t offset, void *dst, size_t bytes)
+{
+    if (bytes == 0 || peer->base || peer->remote.inner || !peer->ep->ops->get_begin)
+        return tmbi_peer_get(peer, offset, dst, bytes);
+    return peer->ep->ops->get_begin(&peer->remote, offset, dst, bytes);
+}
+
+int tmbi_peer_get_end(struct tmbi_peer *peer, int rc)
+{
+    int end_rc = 0;
+
+    if (!peer->base && peer->bytes && peer->ep->ops->get_end)
+        end_rc = peer->ep->ops->get_end(&peer->remote);
+    return rc ? rc : end_rc;
+}
+
 int tmb_put(tmb_win *win, int rank, uint64_t offset, const void *src, size_t bytes)
 {
     struct tmbi_peer *peer;
@@ -88,9 +104,10 @@ int tmb_get(tmb_win *win, int rank, uint64_t offset, void *dst, size_t bytes)
 }
 
 /*
- * On every route that exists the buffer can be used again on return: loads and stores,
- * the kernel's copy, the agent's answer, and a put's copy that is on its way. So no
- * operation outlives its call, and its handle is the one that has ended: NULL.
+ * What has a handle has ended on return, and its handle is the one that has: NULL. On
+ * every route that exists a put's buffer can be used again then: loads and stores, the
+ * kernel's copy, the agent's answer, and a copy that is on its way. Gets that a flush
+ * ends are begun together where that makes fewer messages of them.
  */
 int tmb_put_nb(tmb_win *win, int rank, uint64_t offset, const void *src, size_t bytes,
                tmb_op **op)
@@ -105,11 +122,19 @@ int tmb_put_nb(tmb_win *win, int rank, uint64_t offset, const void *src, size_t 
 int tmb_get_nb(tmb_win *win, int rank, uint64_t offset, void *dst, size_t bytes,
                tmb_op **op)
 {
-    int rc = tmb_get(win, rank, offset, dst, bytes);
+    struct tmbi_peer *peer;
+    int rc;
 
-    if (rc == 0 && op)
+    if (op) {
         *op = NULL;
-    return rc;
+        return tmb_get(win, rank, offset, dst, bytes);
+    }
+    rc = tmbi_window_target(win, "tmb_get_nb", rank, offset, bytes, &peer);
+    if (tmbi_unlikely(rc))
+        return rc;
+    if (tmbi_unlikely(!dst && bytes))
+        return tmbi_null_bad("tmb_get_nb", bytes);
+    return tmbi_peer_get_begin(peer, offset, dst, bytes);
 }
 
 static int op_check(const char *call, tmb_op *const *op)
@@ -175,8 +200,8 @@ int tmb_getv(tmb_win *win, int rank, const struct tmb_iov *iov, size_t count)
     int rc = iov_check(win, "tmb_getv", rank, iov, count, &peer);
 
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = tmbi_peer_get(peer, iov[i].offset, iov[i].addr, iov[i].bytes);
-    return rc;
+        rc = tmbi_peer_get_begin(peer, iov[i].offset, iov[i].addr, iov[i].bytes);
+    return count ? tmbi_peer_get_end(peer, rc) : rc;
 }
 
 /* ---- completion ---- */
@@ -219,8 +244,9 @@ int tmb_flush_all(tmb_win *win)
 int tmb_flush_local(tmb_win *win, int rank)
 {
     struct tmbi_peer *peer;
+    int rc = tmbi_window_peer(win, "tmb_flush_local", rank, &peer);
 
-    return tmbi_window_peer(win, "tmb_flush_local", rank, &peer);
+    return tmbi_unlikely(rc) ? rc : tmbi_peer_get_end(peer, 0);
 }
 
 int tmb_fence(tmb_win *win)

@@ -19,7 +19,7 @@ static int block_move(const struct section *s, uint64_t offset, uint8_t *local)
 {
     if (s->direction == PUT)
         return tmbi_peer_put(s->peer, offset, local, s->counts[0]);
-    return tmbi_peer_get(s->peer, offset, local, s->counts[0]);
+    return tmbi_peer_get_begin(s->peer, offset, local, s->counts[0]);
 }
 
 static int section_move(const struct section *s, int level, uint64_t offset,
@@ -98,7 +98,10 @@ static int strided(tmb_win *win, const char *call, int rank, uint64_t offset,
     if (!local)
         return tmbi_null_bad(call, s->counts[0]);
     rc = section_check(win, call, rank, offset, s, levels);
-    return rc ? rc : section_move(s, levels, offset, local);
+    if (rc)
+        return rc;
+    rc = section_move(s, levels, offset, local);
+    return s->direction == GET ? tmbi_peer_get_end(s->peer, rc) : rc;
 }
 
 int tmb_put_strided(tmb_win *win, int rank, uint64_t offset,

@@ -231,4 +231,9 @@ static inline int tmbi_peer_get(struct tmbi_peer *peer, uint64_t offset, void *d
     return tmbi_peer_get_pieces(peer, offset, dst, bytes);
 }
 
+/* The same in two parts: `dst` is filled after get_end(), or a flush. rc: what the
+ * caller has got so far, which get_end() returns rather than an error of its own. */
+int tmbi_peer_get_begin(struct tmbi_peer *peer, uint64_t offset, void *dst, size_t bytes);
+int tmbi_peer_get_end(struct tmbi_peer *peer, int rc);
+
 #endif

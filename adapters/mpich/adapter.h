@@ -79,7 +79,7 @@ struct tmbm_target {
     struct tmbm_control *control; /* mapped, or NULL */
     int part;                     /* of `memory`: its own; in shared windows, rank 0's */
     _Atomic uint8_t hold;         /* enum tmbm_hold; relaxed */
-    atomic_bool dirty;            /* unmapped, and put to since the last flush; relaxed */
+    atomic_bool dirty; /* unmapped, and at work since the last flush; relaxed */
 };
 
 /* Which epoch lets this process access others' parts. From FENCE on it is open to all. */

@@ -30,7 +30,9 @@ static int put_piece(const struct tmbm_place *place, const void *from, uint64_t 
                               target->shift + place->offset, from, bytes));
 }
 
-static int get_piece(const struct tmbm_place *place, void *to, uint64_t bytes)
+/* at_once: or by the next flush. */
+static int get_piece(const struct tmbm_place *place, void *to, uint64_t bytes,
+                     bool at_once)
 {
     const struct tmbm_target *target = place->target;
 
@@ -38,8 +40,12 @@ static int get_piece(const struct tmbm_place *place, void *to, uint64_t bytes)
         memcpy(to, target->base + place->offset, bytes);
         return MPI_SUCCESS;
     }
-    return tmbm_class(tmb_get(place->win->memory, target->part,
-                              target->shift + place->offset, to, bytes));
+    if (target->base || at_once)
+        return tmbm_class(tmb_get(place->win->memory, target->part,
+                                  target->shift + place->offset, to, bytes));
+    tmbm_note_dirty(place);
+    return tmbm_class(tmb_get_nb(place->win->memory, target->part,
+                                 target->shift + place->offset, to, bytes, NULL));
 }
 
 static int put_typed(const struct tmbm_place *place, const struct tmbm_data *shape,
@@ -117,7 +123,7 @@ static int get(enum tmbm_call call, struct tmbm_win *win, void *buffer, MPI_Coun
         return tmbm_raise(win->handle, rc);
     tmbm_note(call, route(&place), to.bytes);
     rc = in_pieces(&place, &shape, &to)
-             ? get_piece(&place, buffer, bytes_common(&to, &shape))
+             ? get_piece(&place, buffer, bytes_common(&to, &shape), call == TMBM_Rget)
              : get_typed(&place, &shape, &to);
     return tmbm_end(win, rc);
 }

@@ -44,6 +44,31 @@ int tmbm_flush_all(struct tmbm_win *win)
     return rc;
 }
 
+/* Sources are reusable when an operation returns, and gets of memory that is mapped have
+ * their data then. */
+static int flush_local(struct tmbm_win *win, int rank)
+{
+    struct tmbm_target *target = &win->targets[rank];
+
+    if (!atomic_load_explicit(&target->dirty, memory_order_relaxed) || !win->memory)
+        return MPI_SUCCESS;
+    return tmbm_class(tmb_flush_local(win->memory, target->part));
+}
+
+static int flush_local_all(struct tmbm_win *win)
+{
+    int rc = MPI_SUCCESS;
+
+    if (tmbm_likely(!atomic_load_explicit(&win->dirty, memory_order_relaxed)))
+        return MPI_SUCCESS;
+    for (int i = 0; i < win->size; i++) {
+        int target_rc = flush_local(win, i);
+
+        rc = rc == MPI_SUCCESS ? target_rc : rc;
+    }
+    return rc;
+}
+
 /* ---- what applications call ---- */
 
 /* MPI allows a flush within a passive epoch only. */
@@ -61,7 +86,7 @@ static bool passive(const struct tmbm_win *win, const struct tmbm_target *target
 static int flush(enum tmbm_call call, struct tmbm_win *win, int rank, bool remotely)
 {
     struct tmbm_target *target;
-    int rc = MPI_SUCCESS;
+    int rc;
 
     if (rank == MPI_PROC_NULL)
         return MPI_SUCCESS;
@@ -71,20 +96,18 @@ static int flush(enum tmbm_call call, struct tmbm_win *win, int rank, bool remot
     if (tmbm_unlikely(!passive(win, target)))
         return tmbm_raise(win->handle, MPI_ERR_RMA_SYNC);
     tmbm_note(call, target->base ? TMBM_MAPPED : TMBM_REMOTE, 0);
-    if (remotely)
-        rc = tmbm_flush(win, rank);
+    rc = remotely ? tmbm_flush(win, rank) : flush_local(win, rank);
     return tmbm_end(win, rc);
 }
 
 static int flush_all(enum tmbm_call call, struct tmbm_win *win, bool remotely)
 {
-    int rc = MPI_SUCCESS;
+    int rc;
 
     if (tmbm_unlikely(!passive(win, NULL)))
         return tmbm_raise(win->handle, MPI_ERR_RMA_SYNC);
     tmbm_note(call, TMBM_MAPPED, 0);
-    if (remotely)
-        rc = tmbm_flush_all(win);
+    rc = remotely ? tmbm_flush_all(win) : flush_local_all(win);
     return tmbm_end(win, rc);
 }
 
@@ -99,7 +122,6 @@ TMBM_API int MPI_Win_flush(int rank, MPI_Win handle)
     return flush(TMBM_Win_flush, win, rank, true);
 }
 
-/* Sources are reusable, and gets have their data, when the operation returns. */
 TMBM_API int MPI_Win_flush_local(int rank, MPI_Win handle)
 {
     struct tmbm_win *win = tmbm_win_find(handle);

@@ -162,8 +162,12 @@ bool tmbi_tcp_response_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
 {
     struct tmbi_tcp_call *call;
 
-    if (header->id == TMBI_TCP_PUTS) {
-        if (!tmbi_tcp_puts_answered(peer, header->value, header->status))
+    if (header->id == TMBI_TCP_PUTS || header->id & TMBI_TCP_GET) {
+        bool expected = header->id == TMBI_TCP_PUTS
+                            ? tmbi_tcp_puts_answered(peer, header->value, header->status)
+                            : tmbi_tcp_get_answered(peer, header, body);
+
+        if (!expected)
             return false;
         tmbi_wake_self(TMBI_LINE_WAIT);
         return true;
@@ -231,8 +235,8 @@ void tmbi_tcp_request_take(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                                                out, out_bytes)
                         : -ENOMEM;
     answer.value = request.result;
-    if (tmbi_tcp_link_send(tcp, peer, &answer, NULL, 0, out,
-                           answer.status ? 0 : out_bytes))
+    if (tmbi_tcp_link_post(tcp, peer, &answer, NULL, 0, out,
+                           answer.status ? 0 : out_bytes, false))
         tmbi_tcp_peer_end(tcp, peer, TMB_PEER_DEAD, "no memory for an answer");
     if (out != words)
         free(out);

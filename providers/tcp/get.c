@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Gets: a small one is a request by the link, a large one libfabric's reads. */
+/* Gets: a small one is a request by the link, a large one libfabric's reads. Of requests
+ * that nobody waits for yet many are under way at once. */
 #include "transfer.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* Reads of one get that are under way at the same time. */
@@ -107,6 +109,97 @@ static int small_get(const struct tmbi_remote *remote, uint64_t offset, void *ds
         .kind = TMBI_REQUEST_GET, .offset = offset, .count = bytes};
 
     return tmbi_tcp_call(remote, &request, NULL, 0, dst, bytes);
+}
+
+/* ---- begun now, ended later ---- */
+
+/* What is under way to one peer. */
+#define GETS_BYTES ((uint64_t)1 << 20)
+
+static bool gets_fit(const struct tmbi_tcp_peer *peer)
+{
+    return atomic_load_explicit(&peer->gets_asked, memory_order_seq_cst) -
+                   atomic_load_explicit(&peer->gets_done, memory_order_seq_cst) <
+               TMBI_TCP_GETS &&
+           atomic_load_explicit(&peer->gets_bytes, memory_order_relaxed) < GETS_BYTES;
+}
+
+static bool gets_room(void *arg)
+{
+    const struct tmbi_remote *remote = arg;
+    struct tmbi_tcp_peer *peer = remote->provider_data;
+
+    if (gets_fit(peer))
+        return true;
+    tmbi_tcp_link_release(tmbi_tcp(remote->ep), peer);
+    tmbi_tcp_link_serve(tmbi_tcp(remote->ep), peer);
+    return gets_fit(peer) || !tmbi_tcp_alive(peer);
+}
+
+int tmbi_tcp_get_begin(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+                       size_t bytes)
+{
+    struct tmbi_tcp_header header = {.kind = TMBI_TCP_REQUEST, .value = bytes};
+    struct tmbi_request request = {.kind = TMBI_REQUEST_GET,
+                                   .window = remote->window,
+                                   .offset = offset,
+                                   .count = bytes};
+    int rc;
+
+    if (bytes > TMBI_TCP_CALL_BYTES)
+        return tmbi_tcp_get(remote, offset, dst, bytes);
+    rc = tmbi_tcp_link_ready(remote, gets_room, (void *)(uintptr_t)remote,
+                             tmbi_op_deadline());
+    if (rc)
+        return rc;
+    return tmbi_tcp_link_get(tmbi_tcp(remote->ep), remote->provider_data, &header,
+                             &request, dst);
+}
+
+int tmbi_tcp_get_end(const struct tmbi_remote *remote)
+{
+    const struct tmbi_tcp_peer *peer = remote->provider_data;
+
+    /* seq_cst: partner is the store in tmbi_tcp_get_answered(), after the data */
+    if (atomic_load_explicit(&peer->gets_done, memory_order_seq_cst) ==
+            atomic_load_explicit(&peer->gets_asked, memory_order_seq_cst) &&
+        !atomic_load_explicit(&peer->put_status, memory_order_relaxed))
+        return 0;
+    return tmbi_tcp_flush(remote);
+}
+
+bool tmbi_tcp_get_answered(struct tmbi_tcp_peer *peer,
+                           const struct tmbi_tcp_header *header, const uint8_t *body)
+{
+    uint64_t number = atomic_load_explicit(&peer->gets_done, memory_order_relaxed);
+    int status = header->status;
+    struct tmbi_tcp_get *get;
+
+    if (header->id != (TMBI_TCP_GET | number) ||
+        number == atomic_load_explicit(&peer->gets_asked, memory_order_seq_cst))
+        return false;
+    get = &peer->gets[number % TMBI_TCP_GETS];
+    if (status == 0 && header->bytes != get->bytes)
+        return false;
+    if (status == 0 && !get->dst)
+        status = -ETIMEDOUT;
+    if (status == 0)
+        memcpy(get->dst, body, get->bytes);
+    else
+        atomic_store_explicit(&peer->put_status, status, memory_order_release);
+    atomic_fetch_sub_explicit(&peer->gets_bytes, get->bytes, memory_order_relaxed);
+    /* seq_cst: partner is the load of who waits, and a wake follows */
+    atomic_store_explicit(&peer->gets_done, number + 1, memory_order_seq_cst);
+    return true;
+}
+
+void tmbi_tcp_gets_give_up(struct tmbi_tcp_peer *peer)
+{
+    pthread_mutex_lock(&peer->link.receive_mutex);
+    for (uint64_t i = atomic_load_explicit(&peer->gets_done, memory_order_relaxed);
+         i != atomic_load_explicit(&peer->gets_asked, memory_order_seq_cst); i++)
+        peer->gets[i % TMBI_TCP_GETS].dst = NULL;
+    pthread_mutex_unlock(&peer->link.receive_mutex);
 }
 
 int tmbi_tcp_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,

@@ -73,6 +73,9 @@ void tmbi_tcp_peer_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int sta
     tmbi_wake_self(TMBI_LINE_WAIT);
 }
 
+/* A message, in parts. */
+#define PARTS 3
+
 /* ---- what is to be sent; with the send mutex ---- */
 
 static size_t kept(const struct tmbi_tcp_link *link)
@@ -166,16 +169,11 @@ static void push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     watch(tcp, peer);
 }
 
-/* ---- puts; with the send mutex ---- */
+/* ---- what is answered together; with the send mutex ---- */
 
 /* How many ask for no answer, at most. */
 #define QUIET_PUTS  256
 #define QUIET_BYTES ((size_t)4 << 20)
-
-static bool is_put(const struct tmbi_tcp_header *header)
-{
-    return header->kind == TMBI_TCP_REQUEST && header->id == TMBI_TCP_PUTS;
-}
 
 /* While others are under way a put has time: a flush is what asks for all. So a stream of
  * small ones costs one system call for many, as Nagle's algorithm (RFC 896) has it, and
@@ -199,27 +197,45 @@ static bool put_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header,
     return false;
 }
 
+static int gets_make(struct tmbi_tcp_peer *peer)
+{
+    if (!peer->gets)
+        peer->gets = calloc(TMBI_TCP_GETS, sizeof *peer->gets);
+    return peer->gets ? 0 : -ENOMEM;
+}
+
+/* As put_add(). */
+static bool get_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header, void *dst)
+{
+    uint64_t number = atomic_load_explicit(&peer->gets_asked, memory_order_relaxed);
+
+    header->id = TMBI_TCP_GET | number;
+    peer->gets[number % TMBI_TCP_GETS] = (struct tmbi_tcp_get){dst, header->value};
+    atomic_fetch_add_explicit(&peer->gets_bytes, header->value, memory_order_relaxed);
+    /* seq_cst: publishes the entry to the load in tmbi_tcp_get_answered() */
+    atomic_store_explicit(&peer->gets_asked, number + 1, memory_order_seq_cst);
+    return atomic_load_explicit(&peer->gets_done, memory_order_relaxed) != number;
+}
+
 /* ---- sending ---- */
 
-/* A message, in parts. */
-#define PARTS 3
+/* Room for all of it, whatever the socket takes. */
+static int room_make(struct tmbi_tcp_link *link, const struct iovec parts[PARTS])
+{
+    size_t total = parts[0].iov_len + parts[1].iov_len + parts[2].iov_len;
 
-/* Nothing is sent unless all of it can be kept. */
-static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
-                        struct tmbi_tcp_header *header, struct iovec parts[PARTS],
-                        bool urgent)
+    return link->fd < 0 ? -EHOSTDOWN : out_reserve(link, total);
+}
+
+/* After that. */
+static void send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                         struct iovec parts[PARTS], bool has_time)
 {
     struct tmbi_tcp_link *link = &peer->link;
-    size_t total = 0, sent;
-    bool hold;
+    size_t total = parts[0].iov_len + parts[1].iov_len + parts[2].iov_len;
+    bool hold = has_time && (idle(link) || link->held) && kept(link) + total < HELD_MAX;
+    size_t sent = idle(link) && !hold ? send_now(link, parts, PARTS) : 0;
 
-    for (size_t i = 0; i < PARTS; i++)
-        total += parts[i].iov_len;
-    if (out_reserve(link, total))
-        return -ENOMEM;
-    hold = is_put(header) && put_add(peer, header, urgent) &&
-           (idle(link) || link->held) && kept(link) + total < HELD_MAX;
-    sent = idle(link) && !hold ? send_now(link, parts, PARTS) : 0;
     for (size_t i = 0; i < PARTS; i++) {
         size_t gone = sent < parts[i].iov_len ? sent : parts[i].iov_len;
 
@@ -230,7 +246,6 @@ static int send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
         push(tcp, peer);
     link->held = hold;
     watch(tcp, peer);
-    return 0;
 }
 
 int tmbi_tcp_link_post(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
@@ -241,28 +256,64 @@ int tmbi_tcp_link_post(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     struct iovec parts[PARTS] = {{header, sizeof *header},
                                  {(void *)(uintptr_t)body, body_bytes},
                                  {(void *)(uintptr_t)payload, payload_bytes}};
+    bool put = header->kind == TMBI_TCP_REQUEST && header->id == TMBI_TCP_PUTS;
     int rc;
 
     header->magic = TMBI_TCP_MAGIC;
     header->bytes = (uint32_t)(body_bytes + payload_bytes);
     pthread_mutex_lock(&peer->link.send_mutex);
-    rc = peer->link.fd < 0 ? -EHOSTDOWN : send_or_keep(tcp, peer, header, parts, urgent);
+    rc = room_make(&peer->link, parts);
+    if (rc == 0)
+        send_or_keep(tcp, peer, parts, put ? put_add(peer, header, urgent) : !urgent);
     pthread_mutex_unlock(&peer->link.send_mutex);
     return rc;
+}
+
+int tmbi_tcp_link_get(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                      struct tmbi_tcp_header *header, const struct tmbi_request *request,
+                      void *dst)
+{
+    struct iovec parts[PARTS] = {{header, sizeof *header},
+                                 {(void *)(uintptr_t)request, sizeof *request}};
+    int rc;
+
+    header->magic = TMBI_TCP_MAGIC;
+    header->bytes = sizeof *request;
+    pthread_mutex_lock(&peer->link.send_mutex);
+    rc = gets_make(peer);
+    if (rc == 0)
+        rc = room_make(&peer->link, parts);
+    if (rc == 0)
+        send_or_keep(tcp, peer, parts, get_add(peer, header, dst));
+    pthread_mutex_unlock(&peer->link.send_mutex);
+    return rc;
+}
+
+void tmbi_tcp_link_release(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    pthread_mutex_lock(&peer->link.send_mutex);
+    if (peer->link.held)
+        push(tcp, peer);
+    pthread_mutex_unlock(&peer->link.send_mutex);
 }
 
 int tmbi_tcp_link_ask(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 {
     struct tmbi_tcp_header ask = {.magic = TMBI_TCP_MAGIC, .kind = TMBI_TCP_ASK};
     struct iovec parts[PARTS] = {{&ask, sizeof ask}};
+    struct tmbi_tcp_link *link = &peer->link;
     int rc = 0;
 
-    pthread_mutex_lock(&peer->link.send_mutex);
-    if (peer->link.quiet_puts)
-        rc = send_or_keep(tcp, peer, &ask, parts, true);
+    pthread_mutex_lock(&link->send_mutex);
+    if (link->quiet_puts)
+        rc = room_make(link, parts);
+    if (rc == 0 && link->quiet_puts)
+        send_or_keep(tcp, peer, parts, false);
+    else if (rc == 0 && link->held)
+        push(tcp, peer);
     if (rc == 0)
-        peer->link.quiet_puts = peer->link.quiet_bytes = 0;
-    pthread_mutex_unlock(&peer->link.send_mutex);
+        link->quiet_puts = link->quiet_bytes = 0;
+    pthread_mutex_unlock(&link->send_mutex);
     return rc;
 }
 

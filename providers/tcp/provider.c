@@ -161,6 +161,7 @@ static void peers_free(struct tmbi_tcp *tcp)
         if (tcp->peers[i].link.fd >= 0)
             close(tcp->peers[i].link.fd);
         tmbi_tcp_link_fini(&tcp->peers[i].link);
+        free(tcp->peers[i].gets);
     }
     free(tcp->peers);
 }
@@ -218,6 +219,8 @@ const struct tmbi_provider tmbi_provider_tcp = {
     .put = tmbi_tcp_put,
     .get = tmbi_tcp_get,
     .flush = tmbi_tcp_flush,
+    .get_begin = tmbi_tcp_get_begin,
+    .get_end = tmbi_tcp_get_end,
     .call = tmbi_tcp_call,
     .post = tmbi_tcp_post,
     .serve = tcp_serve,

@@ -31,7 +31,7 @@
 struct awaited {
     struct tmbi_tcp *tcp;
     struct tmbi_tcp_peer *peer;
-    uint64_t posted, sent; /* what there was when the wait began */
+    uint64_t posted, sent, gets; /* what there was when the wait began */
 };
 
 static struct awaited awaited_now(const struct tmbi_remote *remote)
@@ -42,7 +42,8 @@ static struct awaited awaited_now(const struct tmbi_remote *remote)
         .tcp = tmbi_tcp(remote->ep),
         .peer = peer,
         .posted = atomic_load_explicit(&peer->posted, memory_order_seq_cst),
-        .sent = atomic_load_explicit(&peer->sent, memory_order_seq_cst)};
+        .sent = atomic_load_explicit(&peer->sent, memory_order_seq_cst),
+        .gets = atomic_load_explicit(&peer->gets_asked, memory_order_seq_cst)};
 }
 
 static bool writes_completed(const struct awaited *awaited)
@@ -54,7 +55,9 @@ static bool writes_completed(const struct awaited *awaited)
 static bool sent_completed(const struct awaited *awaited)
 {
     return atomic_load_explicit(&awaited->peer->answered, memory_order_seq_cst) >=
-           awaited->sent;
+               awaited->sent &&
+           atomic_load_explicit(&awaited->peer->gets_done, memory_order_seq_cst) >=
+               awaited->gets;
 }
 
 static bool writes_over(void *arg)
@@ -92,6 +95,7 @@ static int awaited_end(struct awaited *awaited)
 
     if (rc || (writes_completed(awaited) && sent_completed(awaited)))
         return rc;
+    tmbi_tcp_gets_give_up(awaited->peer);
     return tmbi_tcp_alive(awaited->peer) ? tmbi_tcp_late(awaited->peer, "flush")
                                          : -EHOSTDOWN;
 }
@@ -106,8 +110,10 @@ int tmbi_tcp_flush(const struct tmbi_remote *remote)
         return failure_take(awaited.peer);
     deadline = tmbi_op_deadline();
     rc = tmbi_tcp_link_ask(awaited.tcp, awaited.peer);
-    if (rc)
+    if (rc) {
+        tmbi_tcp_gets_give_up(awaited.peer);
         return rc;
+    }
     tmbi_tcp_wait(awaited.tcp, awaited.peer, TMBI_TCP_LINK, sent_over, &awaited,
                   deadline);
     tmbi_tcp_wait(awaited.tcp, awaited.peer, TMBI_TCP_FABRIC, writes_over, &awaited,
@@ -159,28 +165,35 @@ static bool room(void *arg)
     return !tmbi_tcp_alive(peer);
 }
 
-static int link_ready(const struct tmbi_remote *remote, int64_t deadline)
+int tmbi_tcp_link_ready(const struct tmbi_remote *remote, tmbi_ready *has_room, void *arg,
+                        int64_t deadline)
 {
     struct tmbi_tcp *tcp = tmbi_tcp(remote->ep);
-    struct awaited awaited = {.tcp = tcp, .peer = remote->provider_data};
+    struct tmbi_tcp_peer *peer = remote->provider_data;
     int rc = tmbi_tcp_writes_await(remote);
 
     if (rc)
         return rc;
-    rc = tmbi_tcp_wait(tcp, awaited.peer, TMBI_TCP_LINK, room, &awaited, deadline);
+    rc = tmbi_tcp_wait(tcp, peer, TMBI_TCP_LINK, has_room, arg, deadline);
     if (rc)
-        return tmbi_tcp_late(awaited.peer, "put");
-    if (!tmbi_tcp_alive(awaited.peer) ||
-        !tmbi_tcp_alive(&tcp->peers[tcp->head.job->rank]))
-        return -EHOSTDOWN;
-    return 0;
+        return tmbi_tcp_late(peer, "put or get");
+    return tmbi_tcp_alive(peer) && tmbi_tcp_alive(&tcp->peers[tcp->head.job->rank])
+               ? 0
+               : -EHOSTDOWN;
+}
+
+static int put_ready(const struct tmbi_remote *remote, int64_t deadline)
+{
+    struct awaited awaited = {.tcp = tmbi_tcp(remote->ep), .peer = remote->provider_data};
+
+    return tmbi_tcp_link_ready(remote, room, &awaited, deadline);
 }
 
 static int link_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
                     size_t bytes)
 {
     int64_t deadline = tmbi_op_deadline();
-    int rc = link_ready(remote, deadline);
+    int rc = put_ready(remote, deadline);
 
     return rc ? rc : tmbi_tcp_put_send(remote, offset, src, bytes, deadline);
 }
@@ -190,7 +203,7 @@ int tmbi_tcp_post(const struct tmbi_remote *remote, const struct tmbi_request *r
 {
     struct tmbi_tcp_header header = {.kind = TMBI_TCP_REQUEST, .id = TMBI_TCP_PUTS};
     struct tmbi_request sent = *request;
-    int rc = link_ready(remote, tmbi_op_deadline());
+    int rc = put_ready(remote, tmbi_op_deadline());
 
     if (rc)
         return rc;

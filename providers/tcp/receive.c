@@ -238,6 +238,7 @@ static void received(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, size_t by
     else
         room_make(tcp, peer);
     tmbi_tcp_puts_answer(tcp, peer);
+    tmbi_tcp_link_release(tcp, peer);
 }
 
 static void ended(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool broken)

@@ -79,6 +79,15 @@ struct tmbi_tcp_link {
     _Atomic int64_t sent_ns, heard_ns; /* relaxed: when last */
 };
 
+/* A get whose answer fills `dst`; NULL: nobody wants it any more. */
+struct tmbi_tcp_get {
+    void *dst;
+    uint64_t bytes;
+};
+
+/* How many are under way, at most, to one peer. */
+#define TMBI_TCP_GETS 256
+
 struct tmbi_tcp_peer {
     int rank;
     const char *unreachable; /* why; NULL: reached */
@@ -98,7 +107,11 @@ struct tmbi_tcp_peer {
     /* Puts by the link; seq_cst, changed by who sends them, with the link's send mutex,
      * and who pulls their answers. */
     _Atomic uint64_t sent, answered;
-    _Atomic int put_status; /* why one failed since the last flush */
+    /* Gets that were begun, in a ring; seq_cst, as those. `gets` is made by the first. */
+    struct tmbi_tcp_get *gets;
+    _Atomic uint64_t gets_asked, gets_done;
+    _Atomic uint64_t gets_bytes; /* of those under way; relaxed */
+    _Atomic int put_status;      /* why one of them all failed since the last flush */
 };
 
 static inline bool tmbi_tcp_alive(const struct tmbi_tcp_peer *peer)
@@ -225,6 +238,17 @@ void tmbi_tcp_transfers_free(struct tmbi_tcp *tcp);
 
 int tmbi_tcp_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
                  size_t bytes);
+int tmbi_tcp_get_begin(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+                       size_t bytes);
+int tmbi_tcp_get_end(const struct tmbi_remote *remote);
+/* What a get asked for has come. Whether it can be. With the receive mutex. */
+bool tmbi_tcp_get_answered(struct tmbi_tcp_peer *peer,
+                           const struct tmbi_tcp_header *header, const uint8_t *body);
+/* After a time-out: what comes of gets is thrown away. */
+void tmbi_tcp_gets_give_up(struct tmbi_tcp_peer *peer);
+/* Before something is sent by the link: what libfabric has is waited for. */
+int tmbi_tcp_link_ready(const struct tmbi_remote *remote, tmbi_ready *has_room, void *arg,
+                        int64_t deadline);
 int tmbi_tcp_post(const struct tmbi_remote *remote, const struct tmbi_request *request,
                   const void *in, size_t in_bytes, bool urgent);
 /* Wait for the puts that libfabric has, or for those that went by the link: one way
@@ -286,7 +310,13 @@ int tmbi_tcp_link_lend(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
                        size_t body_bytes, const void *payload, size_t payload_bytes,
                        int64_t deadline);
-/* Have all puts answered that were sent, or are held. Errors: -ENOMEM, -EHOSTDOWN. */
+/* Ask for a get, which is answered later; its number is chosen here. As a put's. */
+int tmbi_tcp_link_get(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                      struct tmbi_tcp_header *header, const struct tmbi_request *request,
+                      void *dst);
+/* Send what is held. */
+void tmbi_tcp_link_release(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+/* The same, and have all puts answered that were sent. Errors: -ENOMEM, -EHOSTDOWN. */
 int tmbi_tcp_link_ask(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* Send what was kept, but not what is held. Returns how much still is. */
 size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);

@@ -33,7 +33,8 @@ enum tmbi_tcp_kind {
     TMBI_TCP_ASK = 8   /* all puts before are to be answered */
 };
 
-#define TMBI_TCP_PUTS 0 /* nobody waits for the answer to one of them */
+#define TMBI_TCP_PUTS 0                   /* nobody waits for the answer to one of them */
+#define TMBI_TCP_GET  (UINT64_C(1) << 63) /* and a number: answered in their order */
 
 struct tmbi_tcp_header {
     uint32_t magic;

@@ -70,6 +70,14 @@ static int op_get(void)
     return tmb_get(win, TARGET, DATA, bytes, 8);
 }
 
+static int op_get_nb(void)
+{
+    static char here[ROUNDS][8];
+    static int at;
+
+    return tmb_get_nb(win, TARGET, DATA, here[at++ % ROUNDS], 8, NULL);
+}
+
 static int op_fetch_add(void)
 {
     uint64_t old;
@@ -141,6 +149,7 @@ static int measure_all(void)
                {"20 puts and a flush", op_puts_flush, {2, 2}},
                {"put of 64 KiB and flush", op_large_put_flush, {1, 1}},
                {"get", op_get, {1, 1}},
+               {"gets that a flush ends", op_get_nb, {1 / 50.0, 1 / 20.0}},
                {"fetch-add", op_fetch_add, {1, 1}},
                {"lock and unlock", op_lock, {2, 2}},
                {"put-signal", op_put_signal, {1, 1}}};
@@ -170,6 +179,7 @@ int main(void)
         tmb_win_alloc(TMB_TEAM_WORLD, 1 << 20, 0, &win) || tmb_win_ptr(win, rank, &base))
         return 1;
     sent = base;
+    tmb_barrier(TMB_TEAM_WORLD, TMB_FOREVER);
     if (rank == 0)
         bad = measure_all();
     else
