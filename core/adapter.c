@@ -37,6 +37,16 @@ void tmbi_adapter_poll(void (*poll)(void))
     tmbi_wake_set_poll(poll);
 }
 
+void tmbi_adapter_look_begin(void)
+{
+    tmbi_look_begin();
+}
+
+void tmbi_adapter_look_end(void)
+{
+    tmbi_look_end();
+}
+
 void tmbi_adapter_look(void)
 {
     tmbi_wake_look();
@@ -143,20 +153,40 @@ static int call_check(tmb_win *win, int rank, const uint64_t *args, const void *
     return -EMSGSIZE;
 }
 
+static struct tmbi_request request_of(const tmb_win *win, const uint64_t *args)
+{
+    return (struct tmbi_request){.kind = TMBI_REQUEST_ADAPTER,
+                                 .op = (uint32_t)win->rank,
+                                 .offset = args[0],
+                                 .count = args[1],
+                                 .operand = args[2],
+                                 .compare = args[3]};
+}
+
 int tmbi_adapter_call(tmb_win *win, int rank, const uint64_t *args, const void *in,
                       size_t in_bytes, void *out, size_t out_bytes)
 {
-    struct tmbi_request request = {.kind = TMBI_REQUEST_ADAPTER};
+    struct tmbi_request request;
     int rc = call_check(win, rank, args, in, in_bytes, out, out_bytes);
 
     if (rc)
         return rc;
-    request.op = (uint32_t)win->rank;
-    request.offset = args[0];
-    request.count = args[1];
-    request.operand = args[2];
-    request.compare = args[3];
+    request = request_of(win, args);
     return tmbi_window_call(win, rank, &request, in, in_bytes, out, out_bytes);
+}
+
+int tmbi_adapter_post(tmb_win *win, int rank, const uint64_t *args, const void *in,
+                      size_t in_bytes)
+{
+    struct tmbi_request request;
+    int rc = call_check(win, rank, args, in, in_bytes, NULL, 0);
+
+    if (rc)
+        return rc;
+    request = request_of(win, args);
+    if (rank == win->rank)
+        return tmbi_window_call(win, rank, &request, in, in_bytes, NULL, 0);
+    return tmbi_peer_post(&win->peers[rank], &request, in, in_bytes, false);
 }
 
 size_t tmbi_adapter_call_bytes(tmb_win *win, int rank)

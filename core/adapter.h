@@ -53,6 +53,11 @@ TMBI_TOOL void tmbi_adapter_poll(void (*poll)(void));
  */
 TMBI_TOOL void tmbi_adapter_look(void);
 
+/* Between these two the thread's waits look for what comes from peers from the start, for
+ * who sends what is answered at once. To end twice does no harm. */
+TMBI_TOOL void tmbi_adapter_look_begin(void);
+TMBI_TOOL void tmbi_adapter_look_end(void);
+
 /* ---- teams ---- */
 
 /*
@@ -117,6 +122,13 @@ TMBI_TOOL int tmbi_adapter_handle(tmbi_adapter_handler *handler);
 TMBI_TOOL int tmbi_adapter_call(tmb_win *win, int rank, const uint64_t *args,
                                 const void *in, size_t in_bytes, void *out,
                                 size_t out_bytes);
+/*
+ * The same where nothing comes back: locally complete on return, and by tmb_flush() of
+ * the rank in any window, which returns its failure; executed in order with the caller's
+ * puts to that rank. -EAGAIN fails it: for ranks that have answered a call of the window.
+ */
+TMBI_TOOL int tmbi_adapter_post(tmb_win *win, int rank, const uint64_t *args,
+                                const void *in, size_t in_bytes);
 /* The most bytes of a call's `in` and of its `out` to a rank. */
 TMBI_TOOL size_t tmbi_adapter_call_bytes(tmb_win *win, int rank);
 

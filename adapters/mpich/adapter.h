@@ -79,6 +79,7 @@ struct tmbm_target {
     struct tmbm_control *control; /* mapped, or NULL */
     int part;                     /* of `memory`: its own; in shared windows, rank 0's */
     _Atomic uint8_t hold;         /* enum tmbm_hold; relaxed */
+    atomic_bool met;              /* has the window: it has answered; relaxed */
     atomic_bool dirty; /* unmapped, and at work since the last flush; relaxed */
 };
 
@@ -317,6 +318,9 @@ static inline void tmbm_note_dirty(const struct tmbm_place *place)
 /* Complete at a target, or at all of them, what was put there. */
 int tmbm_flush(struct tmbm_win *win, int rank);
 int tmbm_flush_all(struct tmbm_win *win);
+/* Have what was got, and store before whatever comes next. */
+int tmbm_flush_local(struct tmbm_win *win, int rank);
+int tmbm_flush_local_all(struct tmbm_win *win);
 
 /* ---- fence.c ---- */
 

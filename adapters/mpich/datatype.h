@@ -85,6 +85,15 @@ struct tmbm_cursor tmbm_cursor_make(const struct tmbm_type *type, const void *bu
 void tmbm_cursor_skip(struct tmbm_cursor *cursor, uint64_t bytes);
 /* The next contiguous piece, of at most `most` bytes; *piece is where. 0: no more. */
 uint64_t tmbm_cursor_next(struct tmbm_cursor *cursor, uint64_t most, uint8_t **piece);
+/* The next blocks at equal distances, of at most `most` bytes together; blocks->offset is
+ * where the first is. Returns the bytes; 0: no more. */
+uint64_t tmbm_cursor_strip(struct tmbm_cursor *cursor, uint64_t most,
+                           struct tmbm_run *blocks);
+/* A cursor on plain memory. */
+struct tmbm_cursor tmbm_cursor_memory(const void *at, uint64_t bytes);
+/* Copy `count` blocks of `bytes`, as fast as tmbm_cursor_copy() does. */
+void tmbm_blocks_copy(void *to, int64_t to_stride, const void *from, int64_t from_stride,
+                      uint64_t bytes, uint64_t count);
 /* Copy data from where one stands to where the other does, until one ends or `most` bytes
  * are copied; returns how many were. Blocks of 1, 2, 4, 8 and 16 bytes are copied as fast
  * as a loop in C does. */

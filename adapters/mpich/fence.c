@@ -11,9 +11,16 @@ static uint64_t round_offset(int round)
     return offsetof(struct tmbm_control, rounds) + (uint64_t)round * sizeof(uint64_t);
 }
 
-int tmbm_barrier(struct tmbm_win *win)
+/* Of two members each learns from the other's signal, which comes after what that one has
+ * put, that it is there. */
+static int access_complete(struct tmbm_win *win)
 {
-    int rc = tmbm_flush_all(win);
+    return win->size == 2 ? tmbm_flush_local_all(win) : tmbm_flush_all(win);
+}
+
+static int rounds(struct tmbm_win *win)
+{
+    int rc = MPI_SUCCESS;
 
     win->epochs.fences++;
     for (int round = 0, distance = 1; rc == MPI_SUCCESS && distance < win->size;
@@ -26,6 +33,18 @@ int tmbm_barrier(struct tmbm_win *win)
             rc = tmbm_class(tmb_wait(win->control, round_offset(round), TMB_GE,
                                      win->epochs.fences, TMB_FOREVER, NULL));
     }
+    return rc;
+}
+
+int tmbm_barrier(struct tmbm_win *win)
+{
+    int rc;
+
+    tmbi_adapter_look_begin();
+    rc = access_complete(win);
+    if (rc == MPI_SUCCESS)
+        rc = rounds(win);
+    tmbi_adapter_look_end();
     return rc;
 }
 

@@ -19,7 +19,8 @@ static int target_complete(struct tmbm_win *win, int rank)
     if (tmbm_likely(!atomic_load_explicit(&target->dirty, memory_order_relaxed)))
         return MPI_SUCCESS;
     atomic_store_explicit(&target->dirty, false, memory_order_relaxed);
-    return win->memory ? tmbm_class(tmb_flush(win->memory, target->part)) : MPI_SUCCESS;
+    return tmbm_class(win->memory ? tmb_flush(win->memory, target->part)
+                                  : tmb_flush(win->control, rank));
 }
 
 int tmbm_flush(struct tmbm_win *win, int rank)
@@ -46,23 +47,25 @@ int tmbm_flush_all(struct tmbm_win *win)
 
 /* Sources are reusable when an operation returns, and gets of memory that is mapped have
  * their data then. */
-static int flush_local(struct tmbm_win *win, int rank)
+int tmbm_flush_local(struct tmbm_win *win, int rank)
 {
     struct tmbm_target *target = &win->targets[rank];
 
+    stores_complete(win);
     if (!atomic_load_explicit(&target->dirty, memory_order_relaxed) || !win->memory)
         return MPI_SUCCESS;
     return tmbm_class(tmb_flush_local(win->memory, target->part));
 }
 
-static int flush_local_all(struct tmbm_win *win)
+int tmbm_flush_local_all(struct tmbm_win *win)
 {
     int rc = MPI_SUCCESS;
 
+    stores_complete(win);
     if (tmbm_likely(!atomic_load_explicit(&win->dirty, memory_order_relaxed)))
         return MPI_SUCCESS;
     for (int i = 0; i < win->size; i++) {
-        int target_rc = flush_local(win, i);
+        int target_rc = tmbm_flush_local(win, i);
 
         rc = rc == MPI_SUCCESS ? target_rc : rc;
     }
@@ -96,7 +99,7 @@ static int flush(enum tmbm_call call, struct tmbm_win *win, int rank, bool remot
     if (tmbm_unlikely(!passive(win, target)))
         return tmbm_raise(win->handle, MPI_ERR_RMA_SYNC);
     tmbm_note(call, target->base ? TMBM_MAPPED : TMBM_REMOTE, 0);
-    rc = remotely ? tmbm_flush(win, rank) : flush_local(win, rank);
+    rc = remotely ? tmbm_flush(win, rank) : tmbm_flush_local(win, rank);
     return tmbm_end(win, rc);
 }
 
@@ -107,7 +110,7 @@ static int flush_all(enum tmbm_call call, struct tmbm_win *win, bool remotely)
     if (tmbm_unlikely(!passive(win, NULL)))
         return tmbm_raise(win->handle, MPI_ERR_RMA_SYNC);
     tmbm_note(call, TMBM_MAPPED, 0);
-    rc = remotely ? tmbm_flush_all(win) : flush_local_all(win);
+    rc = remotely ? tmbm_flush_all(win) : tmbm_flush_local_all(win);
     return tmbm_end(win, rc);
 }
 

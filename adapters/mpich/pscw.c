@@ -146,7 +146,8 @@ static int complete(struct tmbm_win *win)
         return MPI_ERR_RMA_SYNC;
     atomic_store_explicit(&epochs->access, TMBM_ACCESS_NONE, memory_order_relaxed);
     for (int i = 0; i < epochs->started_count; i++) {
-        int rank = epochs->started[i], target_rc = tmbm_flush(win, rank);
+        /* The signal comes after what was put, and the target waits for that. */
+        int rank = epochs->started[i], target_rc = tmbm_flush_local(win, rank);
 
         atomic_store_explicit(&win->targets[rank].hold, TMBM_UNHELD,
                               memory_order_relaxed);

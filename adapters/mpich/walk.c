@@ -255,6 +255,31 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+uint64_t tmbm_cursor_strip(struct tmbm_cursor *cursor, uint64_t most,
+                           struct tmbm_run *blocks)
+{
+    uint64_t bytes, count;
+    struct strip strip;
+
+    if (cursor->left == 0 || most == 0)
+        return 0;
+    bytes = least(block_left(cursor), most);
+    strip = strip_next(cursor, bytes);
+    count = least(strip.count, most / bytes);
+    *blocks = (struct tmbm_run){(int64_t)(uintptr_t)strip.at, strip.stride, bytes, count};
+    strip_done(cursor, bytes, count);
+    return bytes * count;
+}
+
+void tmbm_blocks_copy(void *to, int64_t to_stride, const void *from, int64_t from_stride,
+                      uint64_t bytes, uint64_t count)
+{
+    struct strip to_strip = {to, to_stride, count};
+    struct strip from_strip = {(uint8_t *)(uintptr_t)from, from_stride, count};
+
+    strip_copy(to_strip, from_strip, bytes);
+}
+
 uint64_t tmbm_cursor_copy(struct tmbm_cursor *to, struct tmbm_cursor *from, uint64_t most)
 {
     struct strip to_strip, from_strip;
@@ -284,8 +309,7 @@ void tmbm_type_copy(void *to, const struct tmbm_type *to_type, uint64_t to_count
     tmbm_cursor_copy(&to_cursor, &from_cursor, UINT64_MAX);
 }
 
-/* A cursor on plain memory. */
-static struct tmbm_cursor memory(const void *at, uint64_t bytes)
+struct tmbm_cursor tmbm_cursor_memory(const void *at, uint64_t bytes)
 {
     static const struct tmbm_run run = {.bytes = 1, .count = 1};
     static const uint64_t before;
@@ -304,7 +328,7 @@ void tmbm_type_pack(void *to, const void *from, const struct tmbm_type *type,
                     uint64_t count, uint64_t skip, uint64_t bytes)
 {
     struct tmbm_cursor cursor = tmbm_cursor_make(type, from, count);
-    struct tmbm_cursor packed = memory(to, bytes);
+    struct tmbm_cursor packed = tmbm_cursor_memory(to, bytes);
 
     tmbm_cursor_skip(&cursor, skip);
     tmbm_cursor_copy(&packed, &cursor, bytes);
@@ -314,7 +338,7 @@ void tmbm_type_unpack(void *to, const struct tmbm_type *type, uint64_t count,
                       uint64_t skip, const void *from, uint64_t bytes)
 {
     struct tmbm_cursor cursor = tmbm_cursor_make(type, to, count);
-    struct tmbm_cursor packed = memory(from, bytes);
+    struct tmbm_cursor packed = tmbm_cursor_memory(from, bytes);
 
     tmbm_cursor_skip(&cursor, skip);
     tmbm_cursor_copy(&cursor, &packed, bytes);
