@@ -106,12 +106,11 @@ int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request
         return rc;
     tmbi_count(agent_calls);
     call_add(call.tcp, &call);
-    tmbi_tcp_link_look(call.tcp, call.peer, true); /* before the answer can come */
     rc = call_send(&call, remote, request, in, in_bytes);
-    if (rc == 0)
+    if (rc == 0) {
+        tmbi_tcp_link_look(call.tcp, call.peer, true);
         rc = call_wait(&call);
-    else
-        tmbi_tcp_link_look(call.tcp, call.peer, false);
+    }
     call_remove(call.tcp, &call);
     request->result = call.result;
     return rc;
