@@ -70,6 +70,12 @@ enum tmbm_hold {
     TMBM_STARTED       /* by MPI_Win_start */
 };
 
+/* Operations on memory that isn't mapped: counted after they have begun, and as far as a
+ * flush has ended that began after that; so threads may flush while others begin more. */
+struct tmbm_pending {
+    _Atomic uint64_t begun, completed; /* release, acquire */
+};
+
 /* A member as it is reached from here. */
 struct tmbm_target {
     uint8_t *base; /* where this process has its part; NULL: calls reach it */
@@ -80,7 +86,7 @@ struct tmbm_target {
     int part;                     /* of `memory`: its own; in shared windows, rank 0's */
     _Atomic uint8_t hold;         /* enum tmbm_hold; relaxed */
     atomic_bool met;              /* has the window: it has answered; relaxed */
-    atomic_bool dirty; /* unmapped, and at work since the last flush; relaxed */
+    struct tmbm_pending pending;  /* it isn't mapped */
 };
 
 /* Which epoch lets this process access others' parts. From FENCE on it is open to all. */
@@ -111,8 +117,8 @@ struct tmbm_win {
     MPI_Win handle; /* of MPICH's window */
     int size, rank;
     struct tmbm_target *targets;
-    atomic_bool stored; /* to mapped parts, and no fence followed; relaxed */
-    atomic_bool dirty;  /* some target is; relaxed */
+    atomic_bool stored;          /* to mapped parts, and no fence followed; relaxed */
+    struct tmbm_pending pending; /* at any target */
     struct tmbm_epochs epochs;
     struct tmbm_group *group;
     struct tmbm_shell *shell;
@@ -307,10 +313,11 @@ static inline void tmbm_note_stored(struct tmbm_win *win)
         atomic_store_explicit(&win->stored, true, memory_order_relaxed);
 }
 
-static inline void tmbm_note_dirty(const struct tmbm_place *place)
+/* After an operation has begun. */
+static inline void tmbm_note_begun(const struct tmbm_place *place)
 {
-    atomic_store_explicit(&place->target->dirty, true, memory_order_relaxed);
-    atomic_store_explicit(&place->win->dirty, true, memory_order_relaxed);
+    atomic_fetch_add_explicit(&place->target->pending.begun, 1, memory_order_release);
+    atomic_fetch_add_explicit(&place->win->pending.begun, 1, memory_order_release);
 }
 
 /* ---- flush.c ---- */

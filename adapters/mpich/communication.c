@@ -16,6 +16,7 @@ static uint64_t bytes_common(const struct tmbm_data *a, const struct tmbm_data *
 static int put_piece(const struct tmbm_place *place, const void *from, uint64_t bytes)
 {
     const struct tmbm_target *target = place->target;
+    int rc;
 
     if (tmbm_likely(target->base)) {
         tmbm_note_stored(place->win);
@@ -23,11 +24,12 @@ static int put_piece(const struct tmbm_place *place, const void *from, uint64_t 
             memcpy(target->base + place->offset, from, bytes);
             return MPI_SUCCESS;
         }
-    } else {
-        tmbm_note_dirty(place);
     }
-    return tmbm_class(tmb_put(place->win->memory, target->part,
-                              target->shift + place->offset, from, bytes));
+    rc = tmb_put(place->win->memory, target->part, target->shift + place->offset, from,
+                 bytes);
+    if (!target->base)
+        tmbm_note_begun(place);
+    return tmbm_class(rc);
 }
 
 /* at_once: or by the next flush. */
@@ -35,6 +37,7 @@ static int get_piece(const struct tmbm_place *place, void *to, uint64_t bytes,
                      bool at_once)
 {
     const struct tmbm_target *target = place->target;
+    int rc;
 
     if (tmbm_likely(target->base && bytes <= SMALL_BYTES)) {
         memcpy(to, target->base + place->offset, bytes);
@@ -43,9 +46,10 @@ static int get_piece(const struct tmbm_place *place, void *to, uint64_t bytes,
     if (target->base || at_once)
         return tmbm_class(tmb_get(place->win->memory, target->part,
                                   target->shift + place->offset, to, bytes));
-    tmbm_note_dirty(place);
-    return tmbm_class(tmb_get_nb(place->win->memory, target->part,
-                                 target->shift + place->offset, to, bytes, NULL));
+    rc = tmb_get_nb(place->win->memory, target->part, target->shift + place->offset, to,
+                    bytes, NULL);
+    tmbm_note_begun(place);
+    return tmbm_class(rc);
 }
 
 static int put_typed(const struct tmbm_place *place, const struct tmbm_data *shape,

@@ -12,15 +12,39 @@ static void stores_complete(struct tmbm_win *win)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* How many have begun, if some of them have not ended; or 0. */
+static uint64_t pending(const struct tmbm_pending *pending)
+{
+    /* acquire: partners are the releases of who began them, and of who flushed */
+    uint64_t begun = atomic_load_explicit(&pending->begun, memory_order_acquire);
+
+    return begun == atomic_load_explicit(&pending->completed, memory_order_acquire)
+               ? 0
+               : begun;
+}
+
+static void completed(struct tmbm_pending *pending, uint64_t begun)
+{
+    uint64_t before = atomic_load_explicit(&pending->completed, memory_order_relaxed);
+
+    while (before < begun && !atomic_compare_exchange_weak_explicit(
+                                 &pending->completed, &before, begun,
+                                 memory_order_release, memory_order_relaxed))
+        ;
+}
+
 static int target_complete(struct tmbm_win *win, int rank)
 {
     struct tmbm_target *target = &win->targets[rank];
+    uint64_t begun = pending(&target->pending);
+    int rc;
 
-    if (tmbm_likely(!atomic_load_explicit(&target->dirty, memory_order_relaxed)))
+    if (tmbm_likely(!begun))
         return MPI_SUCCESS;
-    atomic_store_explicit(&target->dirty, false, memory_order_relaxed);
-    return tmbm_class(win->memory ? tmb_flush(win->memory, target->part)
-                                  : tmb_flush(win->control, rank));
+    rc = win->memory ? tmb_flush(win->memory, target->part)
+                     : tmb_flush(win->control, rank);
+    completed(&target->pending, begun);
+    return tmbm_class(rc);
 }
 
 int tmbm_flush(struct tmbm_win *win, int rank)
@@ -31,17 +55,18 @@ int tmbm_flush(struct tmbm_win *win, int rank)
 
 int tmbm_flush_all(struct tmbm_win *win)
 {
+    uint64_t begun = pending(&win->pending);
     int rc = MPI_SUCCESS;
 
     stores_complete(win);
-    if (tmbm_likely(!atomic_load_explicit(&win->dirty, memory_order_relaxed)))
+    if (tmbm_likely(!begun))
         return MPI_SUCCESS;
-    atomic_store_explicit(&win->dirty, false, memory_order_relaxed);
     for (int i = 0; i < win->size; i++) {
         int target_rc = target_complete(win, i);
 
         rc = rc == MPI_SUCCESS ? target_rc : rc;
     }
+    completed(&win->pending, begun);
     return rc;
 }
 
@@ -52,7 +77,7 @@ int tmbm_flush_local(struct tmbm_win *win, int rank)
     struct tmbm_target *target = &win->targets[rank];
 
     stores_complete(win);
-    if (!atomic_load_explicit(&target->dirty, memory_order_relaxed) || !win->memory)
+    if (!pending(&target->pending) || !win->memory)
         return MPI_SUCCESS;
     return tmbm_class(tmb_flush_local(win->memory, target->part));
 }
@@ -62,7 +87,7 @@ int tmbm_flush_local_all(struct tmbm_win *win)
     int rc = MPI_SUCCESS;
 
     stores_complete(win);
-    if (tmbm_likely(!atomic_load_explicit(&win->dirty, memory_order_relaxed)))
+    if (tmbm_likely(!pending(&win->pending)))
         return MPI_SUCCESS;
     for (int i = 0; i < win->size; i++) {
         int target_rc = tmbm_flush_local(win, i);

@@ -84,8 +84,9 @@ static int batch_call(struct batch *batch, const uint64_t *args, size_t bytes)
 
     if (!batch->fetches && !win->attachments &&
         atomic_load_explicit(&place->target->met, memory_order_relaxed)) {
-        tmbm_note_dirty(place);
-        return tmbi_adapter_post(win->control, place->rank, args, batch->data, bytes);
+        rc = tmbi_adapter_post(win->control, place->rank, args, batch->data, bytes);
+        tmbm_note_begun(place);
+        return rc;
     }
     rc = tmbi_adapter_call(win->control, place->rank, args, batch->data, bytes,
                            batch->fetches ? batch->data : NULL,
