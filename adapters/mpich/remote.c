@@ -14,42 +14,69 @@ static uint64_t padded(uint64_t bytes)
     return (bytes + 15) & ~UINT64_C(15);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Where what comes back goes: blocks of the piece's size. */
 struct result {
     uint8_t *at;
     int64_t stride;
 };
 
+/* Batches up to here need no memory but the stack. */
+#define SMALL_BYTES 2048
+
 struct batch {
     const struct tmbm_place *place;
     struct head head;
     bool sends, fetches; /* data */
-    uint8_t *data;
+    uint32_t pieces_max;
     uint64_t used, room;
     struct piece *pieces;
     struct result *results; /* by piece */
-    uint32_t pieces_max;
+    uint8_t *data;          /* `room`, and room for the pieces behind it */
+    _Alignas(16) uint8_t small[SMALL_BYTES];
 };
 
-static int batch_open(struct batch *batch, const struct tmbm_place *place,
-                      struct head head, bool sends, bool fetches)
+static bool one_piece(const struct tmbm_data *data)
 {
-    size_t most = tmbi_adapter_call_bytes(place->win->control, place->rank);
-    uint32_t pieces = (uint32_t)(most / 8 / sizeof(struct piece));
+    return !data || !data->type;
+}
 
-    *batch = (struct batch){.place = place,
-                            .head = head,
-                            .sends = sends,
-                            .fetches = fetches,
-                            .room = (most - pieces * sizeof(struct piece)) & ~15ul,
-                            .pieces_max = pieces};
-    batch->data =
-        malloc(most + (pieces * (sizeof(struct piece) + sizeof(struct result))));
+/* sends, fetches: the origin's buffers; NULL: it doesn't. */
+static int batch_open(struct batch *batch, const struct tmbm_place *place,
+                      struct head head, const struct tmbm_data *shape,
+                      const struct tmbm_data *sends, const struct tmbm_data *fetches)
+{
+    bool one = one_piece(shape) && one_piece(sends) && one_piece(fetches);
+    size_t most = tmbi_adapter_call_bytes(place->win->control, place->rank);
+    uint32_t pieces = one ? 1 : (uint32_t)(most / 8 / sizeof(struct piece));
+    size_t table = pieces * sizeof(struct piece), bytes;
+
+    batch->place = place;
+    batch->head = head;
+    batch->sends = sends != NULL;
+    batch->fetches = fetches != NULL;
+    batch->pieces_max = pieces;
+    batch->used = 0;
+    batch->room = (most - table) & ~15ul;
+    if (one)
+        batch->room = least(batch->room, padded(shape->bytes));
+    bytes = batch->room + 2 * table + pieces * sizeof(struct result);
+    batch->data = bytes <= SMALL_BYTES ? batch->small : malloc(bytes);
     if (!batch->data)
         return MPI_ERR_NO_MEM;
-    batch->pieces = (struct piece *)(batch->data + most);
+    batch->pieces = (struct piece *)(void *)(batch->data + batch->room + table);
     batch->results = (struct result *)(batch->pieces + pieces);
     return MPI_SUCCESS;
+}
+
+static void batch_close(struct batch *batch)
+{
+    if (batch->data != batch->small)
+        free(batch->data);
 }
 
 /* The gap in MPI_SHORT_INT is the application's. */
@@ -165,16 +192,6 @@ static uint64_t batch_add(struct batch *batch, uint64_t offset, const uint8_t *f
     return bytes;
 }
 
-static void batch_close(struct batch *batch)
-{
-    free(batch->data);
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* ---- puts and gets: blocks of any size, copied by strips ---- */
 
 /* The target's next pieces: as many as a call takes, of `most` bytes of data. */
@@ -201,7 +218,8 @@ static int transfer(const struct tmbm_place *place, struct head head,
     uint64_t left = least(shape->bytes, local->bytes);
     bool sends = head.kind == KIND_PUT;
     struct batch batch;
-    int rc = batch_open(&batch, place, head, sends, !sends);
+    int rc = batch_open(&batch, place, head, shape, sends ? local : NULL,
+                        sends ? NULL : local);
 
     while (rc == MPI_SUCCESS && left) {
         struct tmbm_cursor packed;
@@ -257,7 +275,7 @@ static int elements_work(const struct tmbm_place *place, struct head head,
         tmbm_walk_make(shape, (const void *)(uintptr_t)place->offset, element);
     struct tmbm_walk source = {0}, result = {0};
     struct batch batch;
-    int rc = batch_open(&batch, place, head, from != NULL, to != NULL);
+    int rc = batch_open(&batch, place, head, shape, from, to);
 
     if (from)
         source = tmbm_walk_make(from, from->buffer, element);
