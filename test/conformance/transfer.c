@@ -171,6 +171,51 @@ static void case_nonblocking(void)
     window_close(&w);
 }
 
+/* More gets under way than any provider has at a time, of all sizes, among puts; either
+ * kind of flush ends them. */
+static void gets_begun_on(enum memory memory)
+{
+    enum { GETS = 700, PIECE = 3000, LARGE = 100000 };
+    int right = (me + 1) % ranks;
+    uint8_t *out = buffer(), *back = out + PART;
+    struct window w;
+
+    window_open(&w, memory, GETS * PIECE);
+    pattern_fill(out, GETS * PIECE, (uint64_t)me);
+    OK(tmb_put(w.win, right, 0, out, GETS * PIECE));
+    for (int round = 0; round < 3; round++) {
+        memset(back, 0xee, GETS * PIECE);
+        for (size_t i = 0; i < GETS; i++) {
+            size_t bytes = (i * 37 + (size_t)round) % PIECE, at = i * PIECE;
+
+            OK(tmb_get_nb(w.win, right, at, back + at, bytes, NULL));
+            if (i % 50 == 0)
+                OK(tmb_put(w.win, right, at, out + at, PIECE));
+        }
+        OK(round % 2 ? tmb_flush(w.win, right) : tmb_flush_local(w.win, right));
+        for (size_t i = 0; i < GETS; i++) {
+            size_t bytes = (i * 37 + (size_t)round) % PIECE, at = i * PIECE;
+
+            CHECK(!memcmp(back + at, out + at, bytes) && back[at + bytes] == 0xee);
+        }
+    }
+    for (size_t at = 0; at < 10ul * LARGE; at += LARGE)
+        OK(tmb_get_nb(w.win, right, at, back + at, LARGE, NULL));
+    OK(tmb_flush_all(w.win));
+    CHECK(!memcmp(back, out, 10ul * LARGE));
+    EXPECT(tmb_get_nb(w.win, right, GETS * PIECE, back, 1, NULL), -ERANGE);
+    EXPECT(tmb_get_nb(w.win, right, 0, NULL, 1, NULL), -EFAULT);
+    OK(tmb_get_nb(w.win, right, GETS * PIECE, NULL, 0, NULL));
+    OK(tmb_barrier(TMB_TEAM_WORLD, TMB_FOREVER));
+    window_close(&w);
+}
+
+static void case_gets_begun(void)
+{
+    for (int memory = 0; memory < MEMORY_KINDS; memory++)
+        gets_begun_on((enum memory)memory);
+}
+
 static void vectored_on(enum memory memory)
 {
     enum { PIECES = 37 };
@@ -328,6 +373,7 @@ const struct suite_case transfer_cases[] = {
     {"transfer/stack", 1, case_stack},
     {"transfer/all_to_all", 1, case_all_to_all},
     {"transfer/nonblocking", 1, case_nonblocking},
+    {"transfer/gets begun", 1, case_gets_begun},
     {"transfer/vectored", 1, case_vectored},
     {"transfer/vectored_checks_first", 1, case_vectored_checks_first},
     {"transfer/not_torn", 1, case_not_torn},
