@@ -123,9 +123,10 @@ TMBI_TOOL int tmbi_adapter_call(tmb_win *win, int rank, const uint64_t *args,
                                 const void *in, size_t in_bytes, void *out,
                                 size_t out_bytes);
 /*
- * The same where nothing comes back: locally complete on return, and by tmb_flush() of
- * the rank in any window, which returns its failure; executed in order with the caller's
- * puts to that rank. -EAGAIN fails it: for ranks that have answered a call of the window.
+ * The same where nothing comes back: locally complete on return, and at the target by
+ * tmb_flush() of the rank in any window, which returns its failure unless this does;
+ * executed in order with the caller's puts to that rank. -EAGAIN fails it: for ranks that
+ * have answered a call of the window.
  */
 TMBI_TOOL int tmbi_adapter_post(tmb_win *win, int rank, const uint64_t *args,
                                 const void *in, size_t in_bytes);

@@ -142,6 +142,40 @@ static void calls_threads(void)
     window_close(&window);
 }
 
+/* What has no answer has all been executed after a flush, and a failure is told once, by
+ * the post or by the flush. */
+static void posts(void)
+{
+    enum { POSTS = 3000 };
+    const uint64_t fail[] = {FAIL, 0, (uint64_t)-EDOM, 0};
+    int rank = (me + 1) % ranks, rc;
+    struct window window;
+    struct held held;
+    uint8_t bytes[300];
+
+    held_open(&window, &held, MEMORY_ALLOC);
+    OK(tmb_barrier(TMB_TEAM_WORLD, TMB_FOREVER));
+    for (uint64_t i = 0; i < POSTS; i++) {
+        const uint64_t args[] = {MOVE, i, (uint64_t)me, UINT64_MAX - i};
+        size_t count = i * 37 % sizeof(bytes);
+
+        pattern_fill(bytes, count, i);
+        OK(tmbi_adapter_post(window.win, rank, args, bytes, count));
+    }
+    OK(tmb_flush(window.win, rank));
+    rc = tmbi_adapter_post(window.win, rank, fail, NULL, 0);
+    if (rc == 0)
+        rc = tmb_flush(window.win, rank);
+    CHECK(rc == -EDOM);
+    OK(tmb_flush(window.win, rank));
+    EXPECT(tmbi_adapter_post(window.win, -1, fail, NULL, 0), -EINVAL);
+    EXPECT(tmbi_adapter_post(window.win, rank, NULL, NULL, 0), -EFAULT);
+    EXPECT(tmbi_adapter_post(window.win, rank, fail, bytes, SIZE_MAX), -EMSGSIZE);
+    OK(tmb_barrier(TMB_TEAM_WORLD, TMB_FOREVER));
+    CHECK(atomic_load(&held.calls) == POSTS + 1);
+    window_close(&window);
+}
+
 /* Rank 0's adapter takes its time to make its window of it. */
 static void calls_late(void)
 {
@@ -252,6 +286,7 @@ const struct suite_case adapter_call_cases[] = {
     {"adapter/calls", 1, calls_alloc},
     {"adapter/calls of created", 1, calls_create},
     {"adapter/calls by threads", 1, calls_threads},
+    {"adapter/posts", 1, posts},
     {"adapter/calls late", 1, calls_late},
     {"adapter/calls again", 1, calls_again},
     {"adapter/calls unserved", 1, calls_unserved},
