@@ -33,6 +33,7 @@ gcc-vm               gcc      1800  vm/run.sh
 gcc-vm-across        gcc       900  vm/across.sh
 gcc-vm-faults        gcc       900  vm/faults.sh
 gcc-vm-mpich         gcc       600  vm/mpich.sh
+gcc-vm-net           gcc       900  vm/net.sh
 gcc-vm-bad_input     gcc       300  vm/bad_input.sh
 gcc-vm-bench         gcc       300  vm/bench_test.sh
 gcc-mpich            gcc      1200  mpich.sh

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,97 +26,11 @@
 #define AWHILE_NS INT64_C(500000)
 #define AWHILE_MS 1
 
-/* What an event is of; a link's rank or a stranger otherwise. */
-#define EVENT_LISTEN (UINT64_MAX - 1)
-#define EVENT_FABRIC (UINT64_MAX - 2)
-
 /* How often an idle link is used, so that its peer knows that we live. */
 #define BEAT_NS     INT64_C(1000000000)
 #define BEAT_MIN_NS INT64_C(50000000)
 
-/* ---- what is watched ---- */
-
-int tmbi_tcp_watch_add(struct tmbi_tcp *tcp, int fd, uint64_t what)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = what};
-
-    return epoll_ctl(tcp->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
-}
-
-static void watch_change(struct tmbi_tcp *tcp, int fd, uint64_t what, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.u64 = what};
-
-    epoll_ctl(tcp->epoll, EPOLL_CTL_MOD, fd, &event);
-}
-
-void tmbi_tcp_watch_link(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool receive,
-                         bool send)
-{
-    uint32_t events = (receive ? EPOLLIN : 0u) | (send ? EPOLLOUT : 0u);
-
-    if (events == peer->link.watched)
-        return;
-    peer->link.watched = events;
-    watch_change(tcp, peer->link.fd, (uint64_t)peer->rank, events);
-}
-
-void tmbi_tcp_watch_fabric(struct tmbi_tcp *tcp, bool on)
-{
-    watch_change(tcp, tcp->fabric.wait_fd, EVENT_FABRIC, on ? EPOLLIN : 0u);
-}
-
-void tmbi_tcp_unwatch(struct tmbi_tcp *tcp, int fd)
-{
-    epoll_ctl(tcp->epoll, EPOLL_CTL_DEL, fd, NULL);
-}
-
-int tmbi_tcp_link_adopt(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int fd)
-{
-    int64_t now = tmbi_clock_ns();
-    int rc;
-
-    tmbi_tcp_socket_tune(&tcp->config, fd);
-    atomic_store_explicit(&peer->link.sent_ns, now, memory_order_relaxed);
-    atomic_store_explicit(&peer->link.heard_ns, now, memory_order_relaxed);
-    pthread_mutex_lock(&peer->link.send_mutex);
-    peer->link.fd = fd;
-    peer->link.watched = EPOLLIN;
-    rc = tmbi_tcp_watch_add(tcp, fd, (uint64_t)peer->rank);
-    pthread_mutex_unlock(&peer->link.send_mutex);
-    if (rc)
-        tmbi_error("tcp: epoll: %s", strerror(-rc));
-    return rc;
-}
-
-/* The progress thread sleeps until it is to stop, or, unless somebody looks, until
- * something happens that is watched. */
-static int nest_change(struct tmbi_tcp *tcp, int change, int fd, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.fd = fd};
-
-    return epoll_ctl(tcp->nest, change, fd, &event) ? -errno : 0;
-}
-
-static int watches_open(struct tmbi_tcp *tcp)
-{
-    int rc;
-
-    tcp->epoll = epoll_create1(EPOLL_CLOEXEC);
-    tcp->nest = epoll_create1(EPOLL_CLOEXEC);
-    tcp->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    rc = tcp->epoll < 0 || tcp->nest < 0 || tcp->kick < 0 ? -errno : 0;
-    if (rc == 0)
-        rc = nest_change(tcp, EPOLL_CTL_ADD, tcp->epoll, EPOLLIN);
-    if (rc == 0)
-        rc = nest_change(tcp, EPOLL_CTL_ADD, tcp->kick, EPOLLIN);
-    if (rc == 0)
-        rc = tmbi_tcp_watch_add(tcp, tcp->listener, EVENT_LISTEN);
-    if (rc == 0)
-        rc = tmbi_tcp_watch_add(tcp, tcp->fabric.wait_fd, EVENT_FABRIC);
-    tcp->fabric.watched = true;
-    return rc;
-}
+/* ---- its objects ---- */
 
 int tmbi_tcp_progress_open(struct tmbi_tcp *tcp)
 {
@@ -126,7 +39,7 @@ int tmbi_tcp_progress_open(struct tmbi_tcp *tcp)
     tmbi_tcp_strangers_open(tcp);
     pthread_mutex_init(&tcp->events_mutex, NULL);
     pthread_mutex_init(&tcp->look_mutex, NULL);
-    rc = watches_open(tcp);
+    rc = tmbi_tcp_watches_open(tcp);
     if (rc)
         tmbi_error("tcp: epoll or eventfd: %s", strerror(-rc));
     if (rc)
@@ -262,11 +175,11 @@ static void event_take(struct tmbi_tcp *tcp, const struct epoll_event *event,
 {
     uint64_t what = event->data.u64;
 
-    if (what == EVENT_LISTEN)
+    if (what == TMBI_TCP_LISTENER)
         tmbi_tcp_stranger_accept(tcp);
-    else if (what >= TMBI_TCP_STRANGER(0) && what != EVENT_FABRIC)
+    else if (what >= TMBI_TCP_STRANGER(0) && what != TMBI_TCP_COMPLETIONS)
         tmbi_tcp_stranger_hear(tcp, (unsigned)(what - TMBI_TCP_STRANGER(0)));
-    else if (what == EVENT_FABRIC)
+    else if (what == TMBI_TCP_COMPLETIONS)
         fabric_event(tcp);
     else
         link_event(tcp, &tcp->peers[what], event->events, by_thread);
@@ -300,7 +213,7 @@ static void look_change(struct tmbi_tcp *tcp, bool begin)
         atomic_fetch_add_explicit(&tcp->lookers, begin ? 1 : -1u, memory_order_relaxed);
 
     if (before == (begin ? 0 : 1))
-        nest_change(tcp, EPOLL_CTL_MOD, tcp->epoll, begin ? 0 : EPOLLIN);
+        tmbi_tcp_watch_thread(tcp, !begin);
 }
 
 void tmbi_tcp_look_begin(struct tmbi_endpoint *ep)

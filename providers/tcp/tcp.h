@@ -360,6 +360,25 @@ void tmbi_tcp_strangers_close(struct tmbi_tcp *tcp);
 void tmbi_tcp_stranger_accept(struct tmbi_tcp *tcp);
 void tmbi_tcp_stranger_hear(struct tmbi_tcp *tcp, unsigned index);
 
+/* ---- watch.c ---- */
+
+int tmbi_tcp_watches_open(struct tmbi_tcp *tcp);
+/* What an event is of: a link, by its rank, a stranger, or one of these. */
+#define TMBI_TCP_LISTENER        (UINT64_MAX - 1)
+#define TMBI_TCP_COMPLETIONS     (UINT64_MAX - 2)
+#define TMBI_TCP_STRANGER(index) ((UINT64_C(1) << 32) + (index))
+int tmbi_tcp_watch_add(struct tmbi_tcp *tcp, int fd, uint64_t what);
+/* Watch a link for what comes, for room to send, or both; with its send mutex. */
+void tmbi_tcp_watch_link(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool receive,
+                         bool send);
+/* Watch libfabric's descriptor, or don't. */
+void tmbi_tcp_watch_fabric(struct tmbi_tcp *tcp, bool on);
+void tmbi_tcp_unwatch(struct tmbi_tcp *tcp, int fd);
+/* Wake the progress thread by all that is watched, or by nothing: somebody looks. */
+void tmbi_tcp_watch_thread(struct tmbi_tcp *tcp, bool on);
+/* Take a connected socket for a peer's link. */
+int tmbi_tcp_link_adopt(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int fd);
+
 /* ---- progress.c ---- */
 
 int tmbi_tcp_progress_open(struct tmbi_tcp *tcp);
@@ -371,21 +390,9 @@ void tmbi_tcp_look_begin(struct tmbi_endpoint *ep);
 void tmbi_tcp_look(struct tmbi_endpoint *ep);
 void tmbi_tcp_look_end(struct tmbi_endpoint *ep);
 void tmbi_tcp_look_awhile(struct tmbi_endpoint *ep);
-/* What the progress thread sleeps on: links by rank, strangers by TMBI_TCP_STRANGER(i).
- */
-#define TMBI_TCP_STRANGER(index) ((UINT64_C(1) << 32) + (index))
-int tmbi_tcp_watch_add(struct tmbi_tcp *tcp, int fd, uint64_t what);
-/* Watch a link for what comes, for room to send, or both; with its send mutex. */
-void tmbi_tcp_watch_link(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool receive,
-                         bool send);
-/* Watch libfabric's descriptor, or don't. */
-void tmbi_tcp_watch_fabric(struct tmbi_tcp *tcp, bool on);
 /* Look for completions and have libfabric's descriptor tell of the next. Returns whether
  * it will; with the fabric's mutex. */
 bool tmbi_tcp_fabric_settle(struct tmbi_tcp *tcp);
-void tmbi_tcp_unwatch(struct tmbi_tcp *tcp, int fd);
-/* Take a connected socket for a peer's link. */
-int tmbi_tcp_link_adopt(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int fd);
 
 /* ---- memory.c ---- */
 

@@ -9,10 +9,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../report.sh"
 # shellcheck source=test/vm/lib.sh
 . "$here/lib.sh"
-seconds=150
-# Everything but what moves megabytes and hammers.
-cases="library team collective/b window transfer/a strided bounds atomic/o atomic/e \
-    signal lock/e lock/s"
+seconds=240
+# Everything but what moves megabytes, hammers, or waits for thousands of trips.
+cases="library team collective/b window transfer/a transfer/n transfer/g transfer/v strided bounds \
+    atomic/o atomic/e signal/cou signal/com signal/e signal/t signal/s signal/a lock/e lock/s"
 netem='delay 2ms 1ms loss 1%'
 
 boot() {
@@ -91,7 +91,7 @@ suite "by tcp" TMB_PROVIDER=tcp "$cases"
 check "ivshmem inside, tcp between: routes" routes 4 TMB_IVSHMEM_DEVICE=uio
 suite "ivshmem inside, tcp between" TMB_IVSHMEM_DEVICE=uio "$cases"
 check "delay and loss can be had" impaired
-suite "with delay and loss" TMB_PROVIDER=tcp "team transfer/a signal lock/e"
+suite "with delay and loss" TMB_PROVIDER=tcp "team transfer/a transfer/g signal/cou signal/t lock/e"
 for guest in a b; do
     check "guest $guest complains of nothing" no_complaints "$guest"
 done
