@@ -32,6 +32,7 @@ void tmbi_tcp_buffer_trim(struct tmbi_tcp_buffer *buffer)
 int tmbi_tcp_link_init(struct tmbi_tcp_link *link)
 {
     link->fd = -1;
+    link->flushed = true;
     pthread_mutex_init(&link->send_mutex, NULL);
     pthread_mutex_init(&link->receive_mutex, NULL);
     return tmbi_tcp_buffer_resize(&link->in, BUFFER_BYTES);

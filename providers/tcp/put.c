@@ -93,9 +93,11 @@ static int awaited_end(struct awaited *awaited)
 {
     int rc = failure_take(awaited->peer);
 
-    if (rc || (writes_completed(awaited) && sent_completed(awaited)))
+    if (writes_completed(awaited) && sent_completed(awaited))
         return rc;
     tmbi_tcp_gets_give_up(awaited->peer);
+    if (rc)
+        return rc;
     return tmbi_tcp_alive(awaited->peer) ? tmbi_tcp_late(awaited->peer, "flush")
                                          : -EHOSTDOWN;
 }

@@ -117,21 +117,25 @@ static void push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 #define QUIET_PUTS  256
 #define QUIET_BYTES ((size_t)4 << 20)
 
-/* While others are under way a put has time: a flush is what asks for all. So a stream of
- * small ones costs one system call for many, as Nagle's algorithm (RFC 896) has it, and
- * of any one answer, for which nobody is woken. What is urgent is sent at once; nobody is
- * expected to flush it soon. Returns whether this one has time. */
+/*
+ * The first put after a flush is sent at once and asks for an answer: it may be all that
+ * the next flush waits for. Those behind it have time, for that flush asks for all. So a
+ * stream of small ones costs one system call for many, as Nagle's algorithm (RFC 896) has
+ * it, and one answer, for which nobody is woken. What is urgent is sent at once; nobody
+ * is expected to flush it soon. Returns whether this one has time.
+ */
 static bool put_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header,
                     bool urgent)
 {
     struct tmbi_tcp_link *link = &peer->link;
     uint64_t before = atomic_fetch_add_explicit(&peer->sent, 1, memory_order_seq_cst);
     uint64_t answered = atomic_load_explicit(&peer->answered, memory_order_relaxed);
+    bool first = !urgent && link->flushed && answered == before;
 
+    link->flushed &= urgent;
     link->quiet_bytes += header->bytes;
     link->quiet_puts++;
-    if ((urgent || answered != before) && link->quiet_puts < QUIET_PUTS &&
-        link->quiet_bytes < QUIET_BYTES)
+    if (!first && link->quiet_puts < QUIET_PUTS && link->quiet_bytes < QUIET_BYTES)
         return !urgent;
     header->value = 1;
     link->quiet_bytes = 0;
@@ -146,17 +150,19 @@ static int gets_make(struct tmbi_tcp_peer *peer)
     return peer->gets ? 0 : -ENOMEM;
 }
 
-/* As put_add(). */
+/* As put_add(); a large one makes its target busy for as long as requests take. */
 static bool get_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header, void *dst)
 {
     uint64_t number = atomic_load_explicit(&peer->gets_asked, memory_order_relaxed);
+    bool first = peer->link.flushed;
 
+    peer->link.flushed = false;
     header->id = TMBI_TCP_GET | number;
     peer->gets[number % TMBI_TCP_GETS] = (struct tmbi_tcp_get){dst, header->value};
     atomic_fetch_add_explicit(&peer->gets_bytes, header->value, memory_order_relaxed);
     /* seq_cst: publishes the entry to the load in tmbi_tcp_get_answered() */
     atomic_store_explicit(&peer->gets_asked, number + 1, memory_order_seq_cst);
-    return atomic_load_explicit(&peer->gets_done, memory_order_relaxed) != number;
+    return !first && header->value < HELD_MAX;
 }
 
 /* ---- sending ---- */
@@ -247,6 +253,7 @@ int tmbi_tcp_link_ask(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     int rc = 0;
 
     pthread_mutex_lock(&link->send_mutex);
+    link->flushed = true;
     if (link->quiet_puts)
         rc = room_make(link, parts);
     if (rc == 0 && link->quiet_puts)

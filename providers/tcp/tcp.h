@@ -61,6 +61,7 @@ struct tmbi_tcp_link {
     const uint8_t *lent; /* the caller's: follows `out` up to lent_at */
     size_t lent_bytes, lent_at;
     uint64_t loans;
+    bool flushed;        /* after the last put that is not urgent, and the last get */
     unsigned quiet_puts; /* puts since the last that asked for an answer */
     size_t quiet_bytes;
     unsigned lookers;  /* threads that look for what comes and goes, before they sleep */

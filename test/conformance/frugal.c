@@ -147,7 +147,7 @@ static int measure_all(void)
     } ops[] = {{"puts of 8 bytes", op_put, {1 / 50.0, 1 / 200.0}},
                {"put and flush", op_put_flush, {1, 1}},
                {"20 puts and a flush", op_puts_flush, {2, 2}},
-               {"put of 64 KiB and flush", op_large_put_flush, {1, 1}},
+               {"put of 64 KiB and flush", op_large_put_flush, {3, 1}},
                {"get", op_get, {1, 1}},
                {"gets that a flush ends", op_get_nb, {1 / 50.0, 1 / 20.0}},
                {"fetch-add", op_fetch_add, {1, 1}},

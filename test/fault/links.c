@@ -64,6 +64,25 @@ static int get_word(uint64_t round)
     return rc;
 }
 
+/* What comes too late must not be written where nobody waits for it any more. */
+static int get_many(uint64_t round)
+{
+    enum { GETS = 60 };
+    uint64_t *words = malloc(GETS * sizeof *words);
+    int rc = 0, flushed;
+
+    (void)round;
+    memset(words, 0xff, GETS * sizeof *words);
+    for (int i = 0; i < GETS && rc == 0; i++)
+        rc = tmb_get_nb(win, target, NEVER, &words[i], sizeof *words, NULL);
+    flushed = tmb_flush(win, target);
+    rc = rc ? rc : flushed;
+    for (int i = 0; i < GETS && rc == 0; i++)
+        CHECK(words[i] == 0);
+    free(words);
+    return rc;
+}
+
 static int add(uint64_t round)
 {
     (void)round;
@@ -116,13 +135,23 @@ static struct work {
 } works[] = {{.name = "put and flush", .run = put_piece},
              {.name = "put of a word", .run = put_word},
              {.name = "get", .run = get_word},
+             {.name = "gets that a flush ends", .run = get_many},
              {.name = "atomic", .run = add},
              {.name = "put with signal", .run = put_signal},
              {.name = "lock", .run = count_locked},
              {.name = "wait", .run = wait_never},
              {.name = "barrier", .run = meet_all}};
 
-enum { PIECE_WORK, WORD_WORK, GET_WORK, ADD_WORK, SIGNAL_WORK, LOCK_WORK, BOUNDED };
+enum {
+    PIECE_WORK,
+    WORD_WORK,
+    GET_WORK,
+    GETS_WORK,
+    ADD_WORK,
+    SIGNAL_WORK,
+    LOCK_WORK,
+    BOUNDED
+};
 #define WORKS ((int)(sizeof works / sizeof *works))
 
 static void *work_main(void *arg)

@@ -11,8 +11,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 seconds=240
 # Everything but what moves megabytes, hammers, or waits for thousands of trips.
-cases="library team collective/b window transfer/a transfer/n transfer/g transfer/v strided bounds \
-    atomic/o atomic/e signal/cou signal/com signal/e signal/t signal/s signal/a lock/e lock/s"
+cases="library team collective/b window transfer/a transfer/non transfer/g transfer/v strided \
+    bounds atomic/o atomic/e signal/cou signal/com signal/e signal/t signal/s signal/a lock/s lock/t lock/u"
 netem='delay 2ms 1ms loss 1%'
 
 boot() {
