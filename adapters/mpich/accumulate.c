@@ -34,7 +34,8 @@ static int update_set(struct accumulate *a, MPI_Op op)
     a->update.element = element_of(&a->shape);
     if (a->update.element == TMBM_MIXED)
         return MPI_ERR_TYPE;
-    if (!tmbm_op_takes(a->update.op, a->update.element))
+    if (a->update.op != TMBM_REPLACE && a->update.op != TMBM_NO_OP &&
+        !tmbm_op_takes(a->update.op, a->update.element))
         return MPI_ERR_OP;
     if (a->operand && a->operand->handle != a->shape.handle && has_data(a->operand) &&
         tmbm_element_bytes(element_of(a->operand)) !=

@@ -13,8 +13,7 @@
 #define PLAIN_ELEMENT(type) [(type)&0xff]
 
 /* By the lowest byte of a handle, which tells MPICH's one-piece types apart. */
-#define PLAIN_CODES 0x80
-static const uint8_t plain_elements[PLAIN_CODES] = {
+const uint8_t tmbm_plain_elements[TMBM_PLAIN_CODES] = {
     PLAIN_ELEMENT(MPI_BYTE) = TMBM_BYTE,
     PLAIN_ELEMENT(MPI_PACKED) = TMBM_BYTE,
     PLAIN_ELEMENT(MPI_CHAR) = CHAR_MIN < 0 ? TMBM_INT8 : TMBM_UINT8,
@@ -75,11 +74,9 @@ static const uint8_t plain_elements[PLAIN_CODES] = {
     PLAIN_ELEMENT(MPI_2DOUBLE_PRECISION) = TMBM_2DOUBLE,
 };
 
-enum tmbm_element tmbm_element_of(MPI_Datatype predefined)
+enum tmbm_element tmbm_element_of_pair(MPI_Datatype type)
 {
-    unsigned handle = (unsigned)predefined;
-
-    switch (handle) {
+    switch ((unsigned)type) {
     case MPI_FLOAT_INT:
         return TMBM_FLOAT_INT;
     case MPI_DOUBLE_INT:
@@ -91,9 +88,7 @@ enum tmbm_element tmbm_element_of(MPI_Datatype predefined)
     case MPI_LONG_DOUBLE_INT:
         return TMBM_LONG_DOUBLE_INT;
     default:
-        if ((handle & 0xffff0000u) != 0x4c000000u || (handle & 0xff) >= PLAIN_CODES)
-            return TMBM_MIXED;
-        return plain_elements[handle & 0xff];
+        return TMBM_MIXED;
     }
 }
 

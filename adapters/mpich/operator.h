@@ -63,8 +63,20 @@ enum tmbm_op {
     TMBM_OPS
 };
 
+/* By the code in the handle of a predefined type that is no structure. */
+#define TMBM_PLAIN_CODES 0x80u
+extern const uint8_t tmbm_plain_elements[TMBM_PLAIN_CODES];
+enum tmbm_element tmbm_element_of_pair(MPI_Datatype type);
+
 /* The element that a predefined type (pairs included) is; TMBM_MIXED if it is not one. */
-enum tmbm_element tmbm_element_of(MPI_Datatype predefined);
+static inline enum tmbm_element tmbm_element_of(MPI_Datatype predefined)
+{
+    unsigned handle = (unsigned)predefined;
+
+    if ((handle & 0xffff0000u) == 0x4c000000u && (handle & 0xff) < TMBM_PLAIN_CODES)
+        return (enum tmbm_element)tmbm_plain_elements[handle & 0xff];
+    return tmbm_element_of_pair(predefined);
+}
 
 /* Bytes of data of an element; from its first to behind its last; and from one to the
  * next in an array. They differ for pairs with a gap, inside or behind. 0 for TMBM_MIXED

@@ -91,7 +91,7 @@ suite "by tcp" TMB_PROVIDER=tcp "$cases"
 check "ivshmem inside, tcp between: routes" routes 4 TMB_IVSHMEM_DEVICE=uio
 suite "ivshmem inside, tcp between" TMB_IVSHMEM_DEVICE=uio "$cases"
 check "delay and loss can be had" impaired
-suite "with delay and loss" TMB_PROVIDER=tcp "team transfer/a transfer/g signal/cou signal/t lock/e"
+suite "with delay and loss" TMB_PROVIDER=tcp "team transfer/all transfer/g signal/cou signal/t lock/s lock/t lock/u"
 for guest in a b; do
     check "guest $guest complains of nothing" no_complaints "$guest"
 done
