@@ -69,7 +69,7 @@ static void update_walk(const struct tmbm_place *place, const struct accumulate 
             bytes = tmbm_walk_more(&old) ? least(bytes, old.left) : 0;
         if (bytes == 0)
             return;
-        tmbm_update_piece(target->control, target->base, a->update,
+        tmbm_update_piece(target->control, target->base, &a->update,
                           (uint64_t)(to.at - target->base), from.at, old.at, bytes);
         tmbm_walk_skip(&to, bytes);
         if (a->operand)
@@ -96,7 +96,7 @@ static void update_pieces(const struct tmbm_place *place, const struct accumulat
         bytes = least(bytes, a->operand->bytes);
     if (a->result)
         bytes = least(bytes, a->result->bytes);
-    tmbm_update_piece(target->control, target->base, a->update, place->offset,
+    tmbm_update_piece(target->control, target->base, &a->update, place->offset,
                       a->operand ? a->operand->buffer : NULL,
                       a->result ? a->result->buffer : NULL, bytes);
 }
@@ -151,6 +151,33 @@ static int accumulate(enum tmbm_call call, struct tmbm_win *win, struct accumula
     return tmbm_end(win, rc);
 }
 
+/*
+ * MPI_REPLACE and MPI_NO_OP of words of one type, for clients that use them as atomic
+ * puts and gets: by a put's way. Whether it was done; if not, or in error, all is looked
+ * at.
+ */
+static bool words_moved(enum tmbm_call call, struct tmbm_win *win, enum tmbm_op op,
+                        const void *from, void *to, MPI_Count count, MPI_Datatype type,
+                        int rank, MPI_Aint displacement)
+{
+    struct tmbm_update update = {.op = op, .element = tmbm_element_of(type)};
+    struct tmbm_place place;
+    struct tmbm_data shape;
+
+    if (!tmbm_element_word(update.element) || !tmbm_type_plain(type) ||
+        tmbm_data_set(&shape, NULL, count, type) != MPI_SUCCESS ||
+        tmbm_place_set(&place, win, rank, displacement, &shape) != MPI_SUCCESS ||
+        !mapped(place.target))
+        return false;
+    tmbm_note(call, TMBM_MAPPED, shape.bytes);
+    if (op != TMBM_NO_OP)
+        tmbm_note_stored(win);
+    update.sole = sole(place.target);
+    tmbm_update_piece(place.target->control, place.target->base, &update, place.offset,
+                      from, to, shape.bytes);
+    return true;
+}
+
 static int accumulate_put(enum tmbm_call call, struct tmbm_win *win, const void *origin,
                           MPI_Count origin_count, MPI_Datatype origin_type, int rank,
                           MPI_Aint displacement, MPI_Count target_count,
@@ -158,8 +185,13 @@ static int accumulate_put(enum tmbm_call call, struct tmbm_win *win, const void 
 {
     struct tmbm_data operand;
     struct accumulate a = {.operand = &operand};
-    int rc = tmbm_data_set(&operand, origin, origin_count, origin_type);
+    int rc;
 
+    if (op == MPI_REPLACE && origin_type == target_type && origin_count == target_count &&
+        words_moved(call, win, TMBM_REPLACE, origin, NULL, target_count, target_type,
+                    rank, displacement))
+        return MPI_SUCCESS;
+    rc = tmbm_data_set(&operand, origin, origin_count, origin_type);
     return accumulate(call, win, &a, rank, displacement, target_count, target_type, op,
                       rc);
 }
@@ -173,8 +205,13 @@ static int accumulate_get(enum tmbm_call call, struct tmbm_win *win, const void 
     /* MPI_NO_OP: the origin's three are ignored. */
     struct tmbm_data operand, old;
     struct accumulate a = {.operand = op == MPI_NO_OP ? NULL : &operand, .result = &old};
-    int rc = tmbm_data_set(&old, result, result_count, result_type);
+    int rc;
 
+    if (op == MPI_NO_OP && result_type == target_type && result_count == target_count &&
+        words_moved(call, win, TMBM_NO_OP, NULL, result, target_count, target_type, rank,
+                    displacement))
+        return MPI_SUCCESS;
+    rc = tmbm_data_set(&old, result, result_count, result_type);
     if (rc == MPI_SUCCESS && a.operand)
         rc = tmbm_data_set(&operand, origin, origin_count, origin_type);
     return accumulate(call, win, &a, rank, displacement, target_count, target_type, op,

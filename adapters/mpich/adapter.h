@@ -355,8 +355,8 @@ struct tmbm_update {
 
 /* Whole elements, span by span, at an offset. */
 void tmbm_update_piece(struct tmbm_control *control, uint8_t *base,
-                       struct tmbm_update update, uint64_t offset, const uint8_t *operand,
-                       uint8_t *result, uint64_t bytes);
+                       const struct tmbm_update *update, uint64_t offset,
+                       const uint8_t *operand, uint8_t *result, uint64_t bytes);
 /* MPI_Compare_and_swap on `bytes`. */
 void tmbm_swap(struct tmbm_control *control, uint8_t *base, bool sole, uint64_t offset,
                const void *operand, const void *compare, void *result, size_t bytes);

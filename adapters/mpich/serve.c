@@ -27,7 +27,7 @@ static void update_block(struct tmbm_win *win, const struct head *head, uint64_t
     struct tmbm_update update = {(enum tmbm_op)head->op, (enum tmbm_element)head->element,
                                  head->sole};
 
-    tmbm_update_piece(win->own, base_of(win), update, offset, in, out, bytes);
+    tmbm_update_piece(win->own, base_of(win), &update, offset, in, out, bytes);
 }
 
 static bool head_valid(const struct head *head)

@@ -67,14 +67,14 @@ static void blocks_copy(uint8_t **to, const uint8_t **from, uint64_t *bytes)
             memcpy(old + i, &value, sizeof(word));                                       \
         }                                                                                \
     }                                                                                    \
-    static void word##_apply(struct tmbm_update update, uint8_t *at,                     \
+    static void word##_apply(const struct tmbm_update *update, uint8_t *at,              \
                              const uint8_t *operand, uint8_t *result)                    \
     {                                                                                    \
         word old = __atomic_load_n((word *)at, __ATOMIC_RELAXED), next;                  \
                                                                                          \
         do {                                                                             \
             next = old;                                                                  \
-            tmbm_op_apply(update.op, update.element, &next, operand, NULL, 1);           \
+            tmbm_op_apply(update->op, update->element, &next, operand, NULL, 1);         \
         } while (!__atomic_compare_exchange_n((word *)at, &old, next, false,             \
                                               __ATOMIC_RELAXED, __ATOMIC_RELAXED));      \
         if (result)                                                                      \
@@ -119,12 +119,12 @@ DEFINE_WORD(word8)
     } while (0)
 
 /* REPLACE and NO_OP. */
-static void words_move(struct tmbm_update update, uint8_t *at, const uint8_t *operand,
-                       uint8_t *result, uint64_t bytes)
+static void words_move(const struct tmbm_update *update, uint8_t *at,
+                       const uint8_t *operand, uint8_t *result, uint64_t bytes)
 {
-    size_t word = tmbm_element_bytes(update.element);
+    size_t word = tmbm_element_bytes(update->element);
 
-    if (update.op == TMBM_NO_OP)
+    if (update->op == TMBM_NO_OP)
         BY_WORD(word, load, at, result, bytes);
     else if (result)
         BY_WORD(word, exchange, at, operand, result, bytes);
@@ -152,50 +152,52 @@ static uint64_t step_bytes(uint64_t offset, uint64_t bytes, size_t element)
 
 /* In pieces elements lie span by span, and in arrays, which operators work on, extent by
  * extent: they differ for pairs with a gap, which are taken one by one. */
-static void pairs_apply(struct tmbm_update update, uint8_t *at, const uint8_t *operand,
-                        uint8_t *result, uint64_t bytes, size_t span)
+static void pairs_apply(const struct tmbm_update *update, uint8_t *at,
+                        const uint8_t *operand, uint8_t *result, uint64_t bytes,
+                        size_t span)
 {
     for (uint64_t done = 0; done < bytes; done += span)
-        tmbm_op_apply(update.op, update.element, at + done,
+        tmbm_op_apply(update->op, update->element, at + done,
                       operand ? operand + done : NULL, result ? result + done : NULL, 1);
 }
 
-static void step_apply(struct tmbm_update update, uint8_t *at, const uint8_t *operand,
-                       uint8_t *result, uint64_t bytes, size_t span)
+static void step_apply(const struct tmbm_update *update, uint8_t *at,
+                       const uint8_t *operand, uint8_t *result, uint64_t bytes,
+                       size_t span)
 {
-    if (bytes == span && tmbm_element_word(update.element) && aligned(at, span))
+    if (bytes == span && tmbm_element_word(update->element) && aligned(at, span))
         BY_WORD(span, apply, update, at, operand, result);
-    else if (span != tmbm_element_extent(update.element))
+    else if (span != tmbm_element_extent(update->element))
         pairs_apply(update, at, operand, result, bytes, span);
     else
-        tmbm_op_apply(update.op, update.element, at, operand, result, bytes / span);
+        tmbm_op_apply(update->op, update->element, at, operand, result, bytes / span);
 }
 
 static void steps_apply(struct tmbm_control *control, uint8_t *base,
-                        struct tmbm_update update, uint64_t offset,
+                        const struct tmbm_update *update, uint64_t offset,
                         const uint8_t *operand, uint8_t *result, uint64_t bytes)
 {
-    size_t span = tmbm_element_span(update.element);
+    size_t span = tmbm_element_span(update->element);
     uint64_t step;
 
     for (uint64_t done = 0; done < bytes; done += step) {
         step = step_bytes(offset + done, bytes - done, span);
-        if (!update.sole)
+        if (!update->sole)
             tmbm_stripes_take(control, offset + done, step);
         step_apply(update, base + offset + done, operand ? operand + done : NULL,
                    result ? result + done : NULL, step, span);
-        if (!update.sole)
+        if (!update->sole)
             tmbm_stripes_give(control, offset + done, step);
     }
 }
 
 void tmbm_update_piece(struct tmbm_control *control, uint8_t *base,
-                       struct tmbm_update update, uint64_t offset, const uint8_t *operand,
-                       uint8_t *result, uint64_t bytes)
+                       const struct tmbm_update *update, uint64_t offset,
+                       const uint8_t *operand, uint8_t *result, uint64_t bytes)
 {
-    if ((update.op == TMBM_REPLACE || update.op == TMBM_NO_OP) &&
-        tmbm_element_word(update.element) &&
-        aligned(base + offset, tmbm_element_bytes(update.element)))
+    if ((update->op == TMBM_REPLACE || update->op == TMBM_NO_OP) &&
+        tmbm_element_word(update->element) &&
+        aligned(base + offset, tmbm_element_bytes(update->element)))
         words_move(update, base + offset, operand, result, bytes);
     else
         steps_apply(control, base, update, offset, operand, result, bytes);
