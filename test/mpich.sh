@@ -31,8 +31,16 @@ ways=("$@")
 plain=(UCX_RCACHE_ENABLE=n)
 if [ -e "$library" ]; then
     [ $# -gt 0 ] || ways=(plain adapter tcp)
-    adapter=("LD_PRELOAD=$library" "LD_LIBRARY_PATH=$build/.libs"
+    runtime=$(ldd "$library" | sed -nE 's/.* => (.*lib(asan|ubsan)\.[^ ]*) .*/\1:/p' | tr -d '\n')
+    adapter=("LD_PRELOAD=$runtime$library" "LD_LIBRARY_PATH=$build/.libs"
         "TMB_TOMBOLO=$build/tombolo" "TMB_MPICH_REPORT=$work/report")
+    if [ -n "$runtime" ]; then
+        # Sanitizers come first, and want malloc and signals, which UCX takes, too. What
+        # MPICH leaves behind is not ours.
+        adapter+=(UCX_MEM_EVENTS=n UCX_ERROR_SIGNALS= UCX_RCACHE_ENABLE=n
+            "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0:verify_asan_link_order=0")
+        RANKS=2
+    fi
     # shellcheck disable=SC2034
     tcp=("${adapter[@]}" TMB_PROVIDER=tcp)
 else

@@ -48,6 +48,7 @@ asan-build           asan      600  build
 asan-unit            asan      600  unit.sh
 asan-conformance     asan      900  conformance.sh
 asan-fault           asan      900  fault.sh
+asan-mpich           asan      600  mpich.sh adapter tcp
 asan-server_restart  asan      300  server_restart.sh
 asan-cli             asan      600  cli.sh
 asan-job             asan      600  job.sh

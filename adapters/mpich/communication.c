@@ -4,7 +4,8 @@
 
 #include "adapter.h"
 
-/* Up to here memcpy is quicker than what chooses between kinds of copies. */
+/* Up to here, but for 0 bytes, which may be at NULL, memcpy is quicker than what chooses
+ * between kinds of copies. */
 #define SMALL_BYTES 1024
 
 /* What both sides have of one piece; a program that says otherwise is wrong. */
@@ -20,7 +21,7 @@ static int put_piece(const struct tmbm_place *place, const void *from, uint64_t 
 
     if (tmbm_likely(target->base)) {
         tmbm_note_stored(place->win);
-        if (tmbm_likely(bytes <= SMALL_BYTES)) {
+        if (tmbm_likely(bytes - 1 < SMALL_BYTES)) {
             memcpy(target->base + place->offset, from, bytes);
             return MPI_SUCCESS;
         }
@@ -39,7 +40,7 @@ static int get_piece(const struct tmbm_place *place, void *to, uint64_t bytes,
     const struct tmbm_target *target = place->target;
     int rc;
 
-    if (tmbm_likely(target->base && bytes <= SMALL_BYTES)) {
+    if (tmbm_likely(target->base && bytes - 1 < SMALL_BYTES)) {
         memcpy(to, target->base + place->offset, bytes);
         return MPI_SUCCESS;
     }

@@ -76,8 +76,8 @@ struct trial {
     const struct element *element;
     const struct operation *operation;
     MPI_Aint part;
-    uint8_t values[PART];
-    uint8_t old[RANKS_MAX][PART];
+    _Alignas(16) uint8_t values[PART];
+    _Alignas(16) uint8_t old[RANKS_MAX][PART];
 };
 
 /* MPI_Accumulate alone has no MPI_NO_OP. */
