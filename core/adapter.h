@@ -53,8 +53,9 @@ TMBI_TOOL void tmbi_adapter_poll(void (*poll)(void));
  */
 TMBI_TOOL void tmbi_adapter_look(void);
 
-/* Between these two the thread's waits look for what comes from peers from the start, for
- * who sends what is answered at once. To end twice does no harm. */
+/* Between these two, or until it sleeps, this thread looks itself for what comes from
+ * peers, in tmb_wait(), and no other is woken: for who sends a signal that is answered at
+ * once, and does nothing else between. To end twice does no harm. */
 TMBI_TOOL void tmbi_adapter_look_begin(void);
 TMBI_TOOL void tmbi_adapter_look_end(void);
 

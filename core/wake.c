@@ -347,10 +347,9 @@ void tmbi_wake_look(void)
 
 int tmbi_wait_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t deadline)
 {
-    if (own_spin_until(which, ready, arg, deadline))
-        return 0;
-    tmbi_look_end();
-    return tmbi_sleep_until(which, ready, arg, deadline);
+    return own_spin_until(which, ready, arg, deadline)
+               ? 0
+               : tmbi_sleep_until(which, ready, arg, deadline);
 }
 
 /* Competitive spinning, after Karlin, Li, Manasse and Owicki, "Empirical Studies of
@@ -374,6 +373,7 @@ int tmbi_sleep_until(enum tmbi_line which, tmbi_ready *ready, void *arg, int64_t
     uint64_t sleeps = line_enter(line);
     int rc = 0;
 
+    tmbi_look_end(); /* who sleeps takes nothing */
     for (;;) {
         int64_t left;
 

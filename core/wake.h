@@ -30,9 +30,9 @@ TMBI_TOOL void tmbi_wake_set_spin(int64_t spin_ns);
  * is being called: what it does may come to wait itself. */
 void tmbi_wake_set_poll(void (*poll)(void));
 
-/* Between these two this thread looks itself for what comes from peers, in waits that do
- * not sleep, and the provider's thread is not woken: for who sends what is answered at
- * once. To end twice does no harm. */
+/* Between these two, or until it sleeps, this thread looks itself for what comes from
+ * peers, in its waits, and the provider's thread is not woken: for who sends what is
+ * answered at once, and does nothing else between. To end twice does no harm. */
 void tmbi_look_begin(void);
 void tmbi_look_end(void);
 

@@ -38,12 +38,12 @@ static int rounds(struct tmbm_win *win)
 
 int tmbm_barrier(struct tmbm_win *win)
 {
-    int rc;
+    int rc = access_complete(win);
 
+    if (rc != MPI_SUCCESS)
+        return rc;
     tmbi_adapter_look_begin();
-    rc = access_complete(win);
-    if (rc == MPI_SUCCESS)
-        rc = rounds(win);
+    rc = rounds(win);
     tmbi_adapter_look_end();
     return rc;
 }

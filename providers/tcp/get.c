@@ -144,16 +144,19 @@ int tmbi_tcp_get_begin(const struct tmbi_remote *remote, uint64_t offset, void *
                                    .window = remote->window,
                                    .offset = offset,
                                    .count = bytes};
+    int64_t deadline;
     int rc;
 
     if (bytes > TMBI_TCP_CALL_BYTES)
         return tmbi_tcp_get(remote, offset, dst, bytes);
-    rc = tmbi_tcp_link_ready(remote, gets_room, (void *)(uintptr_t)remote,
-                             tmbi_op_deadline());
-    if (rc)
-        return rc;
-    return tmbi_tcp_link_get(tmbi_tcp(remote->ep), remote->provider_data, &header,
-                             &request, dst);
+    deadline = tmbi_op_deadline();
+    do { /* another thread may take the room */
+        rc = tmbi_tcp_link_ready(remote, gets_room, (void *)(uintptr_t)remote, deadline);
+        if (rc == 0)
+            rc = tmbi_tcp_link_get(tmbi_tcp(remote->ep), remote->provider_data, &header,
+                                   &request, dst);
+    } while (rc == -EAGAIN);
+    return rc;
 }
 
 int tmbi_tcp_get_end(const struct tmbi_remote *remote)

@@ -143,6 +143,14 @@ static bool put_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header,
     return false;
 }
 
+static bool gets_full(const struct tmbi_tcp_peer *peer)
+{
+    /* seq_cst: partner is the store in tmbi_tcp_get_answered(), which is done with it */
+    return atomic_load_explicit(&peer->gets_asked, memory_order_relaxed) -
+               atomic_load_explicit(&peer->gets_done, memory_order_seq_cst) ==
+           TMBI_TCP_GETS;
+}
+
 static int gets_make(struct tmbi_tcp_peer *peer)
 {
     if (!peer->gets)
@@ -228,7 +236,7 @@ int tmbi_tcp_link_get(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     header->magic = TMBI_TCP_MAGIC;
     header->bytes = sizeof *request;
     pthread_mutex_lock(&peer->link.send_mutex);
-    rc = gets_make(peer);
+    rc = gets_full(peer) ? -EAGAIN : gets_make(peer);
     if (rc == 0)
         rc = room_make(&peer->link, parts);
     if (rc == 0)

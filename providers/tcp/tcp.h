@@ -311,7 +311,8 @@ int tmbi_tcp_link_lend(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                        struct tmbi_tcp_header *header, const void *body,
                        size_t body_bytes, const void *payload, size_t payload_bytes,
                        int64_t deadline);
-/* Ask for a get, which is answered later; its number is chosen here. As a put's. */
+/* Ask for a get, which is answered later; its number is chosen here. As a put's, and
+ * -EAGAIN: TMBI_TCP_GETS are under way. */
 int tmbi_tcp_link_get(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                       struct tmbi_tcp_header *header, const struct tmbi_request *request,
                       void *dst);
