@@ -199,6 +199,10 @@ struct tmbi_provider {
                size_t bytes);
     int (*flush)(const struct tmbi_remote *remote);
 
+    /* Before flush() of several remotes, so that they answer at the same time: send what
+     * flush() would, and don't wait. NULL: it would send nothing. */
+    void (*flush_begin)(const struct tmbi_remote *remote);
+
     /* The same as get(), but `dst` is the provider's until get_end() or flush(), which
      * tell of its failure, too; after -ETIMEDOUT it is the caller's again. Both NULL:
      * get() it. */

@@ -216,6 +216,12 @@ static int peer_flush(struct tmbi_peer *peer)
     return peer->ep->ops->flush(&peer->remote);
 }
 
+static void peer_flush_begin(struct tmbi_peer *peer)
+{
+    if (!peer->base && peer->bytes && peer->ep->ops->flush_begin)
+        peer->ep->ops->flush_begin(&peer->remote);
+}
+
 int tmb_flush(tmb_win *win, int rank)
 {
     struct tmbi_peer *peer;
@@ -233,6 +239,8 @@ int tmb_flush_all(tmb_win *win)
     tmbi_fence_full();
     if (win->unmapped == 0)
         return 0;
+    for (int i = 0; i < win->size; i++)
+        peer_flush_begin(&win->peers[i]);
     for (int i = 0; i < win->size; i++) {
         int peer_rc = peer_flush(&win->peers[i]);
 

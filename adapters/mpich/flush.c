@@ -61,6 +61,8 @@ int tmbm_flush_all(struct tmbm_win *win)
     stores_complete(win);
     if (tmbm_likely(!begun))
         return MPI_SUCCESS;
+    if (win->size > 2) /* all answer at the same time */
+        rc = tmbm_class(tmb_flush_all(win->memory ? win->memory : win->control));
     for (int i = 0; i < win->size; i++) {
         int target_rc = target_complete(win, i);
 

@@ -219,6 +219,7 @@ const struct tmbi_provider tmbi_provider_tcp = {
     .put = tmbi_tcp_put,
     .get = tmbi_tcp_get,
     .flush = tmbi_tcp_flush,
+    .flush_begin = tmbi_tcp_flush_begin,
     .get_begin = tmbi_tcp_get_begin,
     .get_end = tmbi_tcp_get_end,
     .call = tmbi_tcp_call,

@@ -102,6 +102,15 @@ static int awaited_end(struct awaited *awaited)
                                          : -EHOSTDOWN;
 }
 
+/* flush() meets what fails here again. */
+void tmbi_tcp_flush_begin(const struct tmbi_remote *remote)
+{
+    struct awaited awaited = awaited_now(remote);
+
+    if (!sent_completed(&awaited))
+        tmbi_tcp_link_ask(awaited.tcp, awaited.peer);
+}
+
 int tmbi_tcp_flush(const struct tmbi_remote *remote)
 {
     struct awaited awaited = awaited_now(remote);

@@ -260,6 +260,7 @@ int tmbi_tcp_sent_await(const struct tmbi_remote *remote);
  * sent no such. */
 bool tmbi_tcp_puts_answered(struct tmbi_tcp_peer *peer, uint64_t count, int status);
 int tmbi_tcp_flush(const struct tmbi_remote *remote);
+void tmbi_tcp_flush_begin(const struct tmbi_remote *remote);
 int tmbi_tcp_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
                  size_t bytes);
 

@@ -53,6 +53,39 @@ static void case_transfers(void)
     }
 }
 
+/* Together more than is under way at a time; who flushes may end another's, but has its
+ * own. */
+static void *get_many(void *arg)
+{
+    enum { WORDS = 200 };
+    struct worker *worker = arg;
+    int right = (me + 1) % ranks;
+    uint64_t at = (uint64_t)worker->number * 8 * WORDS, words[WORDS], back[WORDS];
+
+    for (uint64_t i = 0; i < 50; i++) {
+        for (uint64_t k = 0; k < WORDS; k++)
+            words[k] = i * 1000 + k * 10 + (uint64_t)worker->number;
+        OK(tmb_put(worker->win, right, at, words, sizeof(words)));
+        memset(back, 0, sizeof(back));
+        for (uint64_t k = 0; k < WORDS; k++)
+            OK(tmb_get_nb(worker->win, right, at + 8 * k, &back[k], 8, NULL));
+        OK(i % 2 ? tmb_flush(worker->win, right) : tmb_flush_local(worker->win, right));
+        CHECK(!memcmp(words, back, sizeof(words)));
+    }
+    return NULL;
+}
+
+static void case_gets_begun(void)
+{
+    struct window w;
+
+    for (int memory = 0; memory < MEMORY_KINDS; memory++) {
+        window_open(&w, (enum memory)memory, THREADS * 1600);
+        threads_run(&w, get_many);
+        window_close(&w);
+    }
+}
+
 static void *add_many(void *arg)
 {
     struct worker *worker = arg;
@@ -187,6 +220,7 @@ static void case_short_and_long(void)
 
 const struct suite_case thread_cases[] = {
     {"thread/transfers", 1, case_transfers},
+    {"thread/gets begun", 1, case_gets_begun},
     {"thread/atomics", 1, case_atomics},
     {"thread/locks", 1, case_locks},
     {"thread/waits", 1, case_waits},
