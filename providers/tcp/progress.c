@@ -95,6 +95,7 @@ static void link_beat(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t 
     if (!atomic_load_explicit(&peer->link.up, memory_order_acquire) ||
         !tmbi_tcp_alive(peer))
         return;
+    tmbi_tcp_link_release(tcp, peer); /* what nobody has flushed for so long goes, too */
     if (tcp->config.timeout_ns >= 0 && quiet > tcp->config.timeout_ns)
         silent(tcp, peer, quiet);
     else if (quiet_ns(&peer->link.sent_ns, now) >= beat_ns(tcp) * 7 / 8)
