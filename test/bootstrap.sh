@@ -450,7 +450,19 @@ two_users() {
     all_gone "${files[@]}"
 }
 
-# Whatever becomes of the ranks; and the server has nothing of theirs but stderr.
+# Who started it has ended.
+alone() { # NAME
+    [ "$(server_pids "$1" | wc -l)" -eq 1 ]
+}
+
+# The server has nothing of a rank's but stderr.
+detached() { # PID
+    [ "$(readlink "/proc/$1/fd/0")" = /dev/null ] &&
+        [ "$(readlink "/proc/$1/fd/1")" = /dev/null ] &&
+        [ "$(find "/proc/$1/fd" -lname "$work/out.*" -o -lname 'pipe:*' | wc -l)" -eq 0 ]
+}
+
+# Whatever becomes of the ranks.
 ranks_killed() {
     local rank name pid victims hello=$build/conformance
     fresh
@@ -459,11 +471,9 @@ ranks_killed() {
     done
     await grep -q 'route: rank 2 by ivshmem' "$work/err.0"
     name=$(region_names "$work/err.0")
+    await alone "$name"
     pid=$(server_pids "$name")
-    [ -n "$pid" ]
-    [ "$(readlink "/proc/$pid/fd/0")" = /dev/null ]
-    [ "$(readlink "/proc/$pid/fd/1")" = /dev/null ]
-    [ "$(find "/proc/$pid/fd" -lname "$work/out.*" -o -lname 'pipe:*' | wc -l)" -eq 0 ]
+    await detached "$pid" # once it has told that it is there
     # All at once: one's death may end the others.
     mapfile -t victims < <(for rank in 0 1 2; do pgrep -P "${pids[$rank]}"; done)
     [ ${#victims[@]} -eq 3 ]
