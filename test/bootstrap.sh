@@ -450,6 +450,10 @@ two_users() {
     all_gone "${files[@]}"
 }
 
+named() { # FILE
+    [ -n "$(region_names "$1")" ]
+}
+
 # Who started it has ended.
 alone() { # NAME
     [ "$(server_pids "$1" | wc -l)" -eq 1 ]
@@ -470,6 +474,7 @@ ranks_killed() {
         start "$rank" 3 TMB_LOG=debug
     done
     await grep -q 'route: rank 2 by ivshmem' "$work/err.0"
+    await named "$work/err.0"
     name=$(region_names "$work/err.0")
     await alone "$name"
     pid=$(server_pids "$name")
