@@ -5,7 +5,8 @@ libtmbmpich_la_CFLAGS = $(mpich_cflags)
 libtmbmpich_la_SOURCES = \
 	adapters/mpich/datatype.h adapters/mpich/datatype.c adapters/mpich/walk.c \
 	adapters/mpich/flatten.h adapters/mpich/flatten.c adapters/mpich/map.c \
-	adapters/mpich/operator.h adapters/mpich/operator.c
+	adapters/mpich/operator.h adapters/mpich/operator.c \
+	adapters/mpich/loops.h adapters/mpich/loops.c
 
 # The adapter: preloaded, or linked with in front of MPI. It gets into programs that have
 # no MPI, too (mpiexec, shells), so it does not bring MPICH along: see library.c.
