@@ -151,20 +151,48 @@ static int accumulate(enum tmbm_call call, struct tmbm_win *win, struct accumula
     return tmbm_end(win, rc);
 }
 
+typedef uint64_t word8 __attribute__((may_alias));
+
+/* One word of 8 bytes, as most are. False: it is not aligned. */
+static inline bool word_moved(enum tmbm_op op, uint8_t *at, const void *from, void *to)
+{
+    uint64_t word;
+
+    if ((uintptr_t)at & 7)
+        return false;
+    if (op == TMBM_NO_OP) {
+        word = __atomic_load_n((word8 *)(void *)at, __ATOMIC_RELAXED);
+        memcpy(to, &word, sizeof word);
+    } else {
+        memcpy(&word, from, sizeof word);
+        __atomic_store_n((word8 *)(void *)at, word, __ATOMIC_RELAXED);
+    }
+    return true;
+}
+
+static __attribute__((noinline)) void pieces_moved(const struct tmbm_place *place,
+                                                   struct tmbm_update update,
+                                                   const void *from, void *to,
+                                                   uint64_t bytes)
+{
+    tmbm_update_piece(place->target->control, place->target->base, &update, place->offset,
+                      from, to, bytes);
+}
+
 /*
  * MPI_REPLACE and MPI_NO_OP of words of one type, for clients that use them as atomic
  * puts and gets: by a put's way. Whether it was done; if not, or in error, all is looked
  * at.
  */
-static bool words_moved(enum tmbm_call call, struct tmbm_win *win, enum tmbm_op op,
-                        const void *from, void *to, MPI_Count count, MPI_Datatype type,
-                        int rank, MPI_Aint displacement)
+static inline bool words_moved(enum tmbm_call call, struct tmbm_win *win, enum tmbm_op op,
+                               const void *from, void *to, MPI_Count count,
+                               MPI_Datatype type, int rank, MPI_Aint displacement)
 {
-    struct tmbm_update update = {.op = op, .element = tmbm_element_of(type)};
+    enum tmbm_element element = tmbm_element_of(type);
     struct tmbm_place place;
     struct tmbm_data shape;
 
-    if (!tmbm_element_word(update.element) || !tmbm_type_plain(type) ||
+    if (!tmbm_element_word(element) || !tmbm_type_plain(type) ||
         tmbm_data_set(&shape, NULL, count, type) != MPI_SUCCESS ||
         tmbm_place_set(&place, win, rank, displacement, &shape) != MPI_SUCCESS ||
         !mapped(place.target))
@@ -172,9 +200,11 @@ static bool words_moved(enum tmbm_call call, struct tmbm_win *win, enum tmbm_op 
     tmbm_note(call, TMBM_MAPPED, shape.bytes);
     if (op != TMBM_NO_OP)
         tmbm_note_stored(win);
-    update.sole = sole(place.target);
-    tmbm_update_piece(place.target->control, place.target->base, &update, place.offset,
-                      from, to, shape.bytes);
+    if (tmbm_likely(shape.bytes == 8 && tmbm_element_bytes(element) == 8))
+        if (word_moved(op, place.target->base + place.offset, from, to))
+            return true;
+    pieces_moved(&place, (struct tmbm_update){op, element, sole(place.target)}, from, to,
+                 shape.bytes);
     return true;
 }
 
