@@ -34,19 +34,13 @@ static int update_set(struct accumulate *a, MPI_Op op)
     a->update.element = element_of(&a->shape);
     if (a->update.element == TMBM_MIXED)
         return MPI_ERR_TYPE;
-    if (a->update.op != TMBM_REPLACE && a->update.op != TMBM_NO_OP &&
-        !tmbm_op_takes(a->update.op, a->update.element))
+    if (!tmbm_op_takes(a->update.op, a->update.element))
         return MPI_ERR_OP;
     if (a->operand && a->operand->handle != a->shape.handle && has_data(a->operand) &&
         tmbm_element_bytes(element_of(a->operand)) !=
             tmbm_element_bytes(a->update.element))
         return MPI_ERR_TYPE;
     return MPI_SUCCESS;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 static void update_walk(const struct tmbm_place *place, const struct accumulate *a)
@@ -64,9 +58,9 @@ static void update_walk(const struct tmbm_place *place, const struct accumulate 
         uint64_t bytes = to.left;
 
         if (a->operand)
-            bytes = tmbm_walk_more(&from) ? least(bytes, from.left) : 0;
+            bytes = tmbm_walk_more(&from) ? tmbm_least(bytes, from.left) : 0;
         if (a->result)
-            bytes = tmbm_walk_more(&old) ? least(bytes, old.left) : 0;
+            bytes = tmbm_walk_more(&old) ? tmbm_least(bytes, old.left) : 0;
         if (bytes == 0)
             return;
         tmbm_update_piece(target->control, target->base, &a->update,
@@ -93,9 +87,9 @@ static void update_pieces(const struct tmbm_place *place, const struct accumulat
     uint64_t bytes = a->shape.bytes;
 
     if (a->operand)
-        bytes = least(bytes, a->operand->bytes);
+        bytes = tmbm_least(bytes, a->operand->bytes);
     if (a->result)
-        bytes = least(bytes, a->result->bytes);
+        bytes = tmbm_least(bytes, a->result->bytes);
     tmbm_update_piece(target->control, target->base, &a->update, place->offset,
                       a->operand ? a->operand->buffer : NULL,
                       a->result ? a->result->buffer : NULL, bytes);
@@ -170,15 +164,6 @@ static inline bool word_moved(enum tmbm_op op, uint8_t *at, const void *from, vo
     return true;
 }
 
-static __attribute__((noinline)) void pieces_moved(const struct tmbm_place *place,
-                                                   struct tmbm_update update,
-                                                   const void *from, void *to,
-                                                   uint64_t bytes)
-{
-    tmbm_update_piece(place->target->control, place->target->base, &update, place->offset,
-                      from, to, bytes);
-}
-
 /*
  * MPI_REPLACE and MPI_NO_OP of words of one type, for clients that use them as atomic
  * puts and gets: by a put's way. Whether it was done; if not, or in error, all is looked
@@ -200,11 +185,11 @@ static inline bool words_moved(enum tmbm_call call, struct tmbm_win *win, enum t
     tmbm_note(call, TMBM_MAPPED, shape.bytes);
     if (op != TMBM_NO_OP)
         tmbm_note_stored(win);
-    if (tmbm_likely(shape.bytes == 8 && tmbm_element_bytes(element) == 8))
-        if (word_moved(op, place.target->base + place.offset, from, to))
-            return true;
-    pieces_moved(&place, (struct tmbm_update){op, element, sole(place.target)}, from, to,
-                 shape.bytes);
+    if (shape.bytes != 8 || tmbm_element_bytes(element) != 8 ||
+        !word_moved(op, place.target->base + place.offset, from, to))
+        tmbm_update_piece(place.target->control, place.target->base,
+                          &(struct tmbm_update){op, element, sole(place.target)},
+                          place.offset, from, to, shape.bytes);
     return true;
 }
 

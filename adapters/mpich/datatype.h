@@ -41,6 +41,11 @@ struct tmbm_type {
 #define TMBM_PLAIN_MASK 0xff000000u
 #define TMBM_PLAIN      0x4c000000u
 
+static inline uint64_t tmbm_least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static inline bool tmbm_type_plain(MPI_Datatype type)
 {
     return ((unsigned)type & TMBM_PLAIN_MASK) == TMBM_PLAIN;

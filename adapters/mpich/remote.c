@@ -14,11 +14,6 @@ static uint64_t padded(uint64_t bytes)
     return (bytes + 15) & ~UINT64_C(15);
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Where what comes back goes: blocks of the piece's size. */
 struct result {
     uint8_t *at;
@@ -63,7 +58,7 @@ static int batch_open(struct batch *batch, const struct tmbm_place *place,
     batch->used = 0;
     batch->room = (most - table) & ~15ul;
     if (one)
-        batch->room = least(batch->room, padded(shape->bytes));
+        batch->room = tmbm_least(batch->room, padded(shape->bytes));
     bytes = batch->room + 2 * table + pieces * sizeof(struct result);
     batch->data = bytes <= SMALL_BYTES ? batch->small : malloc(bytes);
     if (!batch->data)
@@ -199,7 +194,7 @@ static void strips_add(struct batch *batch, struct tmbm_cursor *target, uint64_t
 {
     struct tmbm_run strip;
 
-    most = least(most, batch->room);
+    most = tmbm_least(most, batch->room);
     while (batch->head.pieces < batch->pieces_max &&
            tmbm_cursor_strip(target, most - batch->used, &strip)) {
         batch->pieces[batch->head.pieces++] = (struct piece){
@@ -215,7 +210,7 @@ static int transfer(const struct tmbm_place *place, struct head head,
         tmbm_data_type(shape), (const void *)(uintptr_t)place->offset, shape->count);
     struct tmbm_cursor here =
         tmbm_cursor_make(tmbm_data_type(local), local->buffer, local->count);
-    uint64_t left = least(shape->bytes, local->bytes);
+    uint64_t left = tmbm_least(shape->bytes, local->bytes);
     bool sends = head.kind == KIND_PUT;
     struct batch batch;
     int rc = batch_open(&batch, place, head, shape, sends ? local : NULL,
@@ -285,9 +280,9 @@ static int elements_work(const struct tmbm_place *place, struct head head,
         uint64_t bytes = target.left;
 
         if (from)
-            bytes = tmbm_walk_more(&source) ? least(bytes, source.left) : 0;
+            bytes = tmbm_walk_more(&source) ? tmbm_least(bytes, source.left) : 0;
         if (to)
-            bytes = tmbm_walk_more(&result) ? least(bytes, result.left) : 0;
+            bytes = tmbm_walk_more(&result) ? tmbm_least(bytes, result.left) : 0;
         if (bytes == 0)
             break;
         bytes = batch_add(&batch, (uintptr_t)target.at, source.at, result.at, bytes);

@@ -250,11 +250,6 @@ static void strip_copy(struct strip to, struct strip from, uint64_t bytes)
     }
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 uint64_t tmbm_cursor_strip(struct tmbm_cursor *cursor, uint64_t most,
                            struct tmbm_run *blocks)
 {
@@ -263,9 +258,9 @@ uint64_t tmbm_cursor_strip(struct tmbm_cursor *cursor, uint64_t most,
 
     if (cursor->left == 0 || most == 0)
         return 0;
-    bytes = least(block_left(cursor), most);
+    bytes = tmbm_least(block_left(cursor), most);
     strip = strip_next(cursor, bytes);
-    count = least(strip.count, most / bytes);
+    count = tmbm_least(strip.count, most / bytes);
     *blocks = (struct tmbm_run){(int64_t)(uintptr_t)strip.at, strip.stride, bytes, count};
     strip_done(cursor, bytes, count);
     return bytes * count;
@@ -286,11 +281,11 @@ uint64_t tmbm_cursor_copy(struct tmbm_cursor *to, struct tmbm_cursor *from, uint
     uint64_t done = 0, bytes;
 
     while (done < most && to->left && from->left) {
-        bytes = least(least(block_left(to), block_left(from)), most - done);
+        bytes = tmbm_least(tmbm_least(block_left(to), block_left(from)), most - done);
         to_strip = strip_next(to, bytes);
         from_strip = strip_next(from, bytes);
-        to_strip.count =
-            least(least(to_strip.count, from_strip.count), (most - done) / bytes);
+        to_strip.count = tmbm_least(tmbm_least(to_strip.count, from_strip.count),
+                                    (most - done) / bytes);
         strip_copy(to_strip, from_strip, bytes);
         strip_done(to, bytes, to_strip.count);
         strip_done(from, bytes, to_strip.count);

@@ -118,9 +118,7 @@ static int small_get(const struct tmbi_remote *remote, uint64_t offset, void *ds
 
 static bool gets_fit(const struct tmbi_tcp_peer *peer)
 {
-    return atomic_load_explicit(&peer->gets_asked, memory_order_seq_cst) -
-                   atomic_load_explicit(&peer->gets_done, memory_order_seq_cst) <
-               TMBI_TCP_GETS &&
+    return tmbi_tcp_gets_under_way(peer) < TMBI_TCP_GETS &&
            atomic_load_explicit(&peer->gets_bytes, memory_order_relaxed) < GETS_BYTES;
 }
 
@@ -163,9 +161,7 @@ int tmbi_tcp_get_end(const struct tmbi_remote *remote)
 {
     const struct tmbi_tcp_peer *peer = remote->provider_data;
 
-    /* seq_cst: partner is the store in tmbi_tcp_get_answered(), after the data */
-    if (atomic_load_explicit(&peer->gets_done, memory_order_seq_cst) ==
-            atomic_load_explicit(&peer->gets_asked, memory_order_seq_cst) &&
+    if (tmbi_tcp_gets_under_way(peer) == 0 &&
         !atomic_load_explicit(&peer->put_status, memory_order_relaxed))
         return 0;
     return tmbi_tcp_flush(remote);

@@ -143,14 +143,6 @@ static bool put_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header,
     return false;
 }
 
-static bool gets_full(const struct tmbi_tcp_peer *peer)
-{
-    /* seq_cst: partner is the store in tmbi_tcp_get_answered(), which is done with it */
-    return atomic_load_explicit(&peer->gets_asked, memory_order_relaxed) -
-               atomic_load_explicit(&peer->gets_done, memory_order_seq_cst) ==
-           TMBI_TCP_GETS;
-}
-
 static int gets_make(struct tmbi_tcp_peer *peer)
 {
     if (!peer->gets)
@@ -175,12 +167,15 @@ static bool get_add(struct tmbi_tcp_peer *peer, struct tmbi_tcp_header *header, 
 
 /* ---- sending ---- */
 
+static size_t parts_bytes(const struct iovec parts[PARTS])
+{
+    return parts[0].iov_len + parts[1].iov_len + parts[2].iov_len;
+}
+
 /* Room for all of it, whatever the socket takes. */
 static int room_make(struct tmbi_tcp_link *link, const struct iovec parts[PARTS])
 {
-    size_t total = parts[0].iov_len + parts[1].iov_len + parts[2].iov_len;
-
-    return link->fd < 0 ? -EHOSTDOWN : out_reserve(link, total);
+    return link->fd < 0 ? -EHOSTDOWN : out_reserve(link, parts_bytes(parts));
 }
 
 /* After that. */
@@ -188,8 +183,8 @@ static void send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                          struct iovec parts[PARTS], bool has_time)
 {
     struct tmbi_tcp_link *link = &peer->link;
-    size_t total = parts[0].iov_len + parts[1].iov_len + parts[2].iov_len;
-    bool hold = has_time && (idle(link) || link->held) && kept(link) + total < HELD_MAX;
+    bool hold = has_time && (idle(link) || link->held) &&
+                kept(link) + parts_bytes(parts) < HELD_MAX;
     size_t sent = idle(link) && !hold ? send_now(link, parts, PARTS) : 0;
 
     for (size_t i = 0; i < PARTS; i++) {
@@ -236,7 +231,7 @@ int tmbi_tcp_link_get(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
     header->magic = TMBI_TCP_MAGIC;
     header->bytes = sizeof *request;
     pthread_mutex_lock(&peer->link.send_mutex);
-    rc = gets_full(peer) ? -EAGAIN : gets_make(peer);
+    rc = tmbi_tcp_gets_under_way(peer) == TMBI_TCP_GETS ? -EAGAIN : gets_make(peer);
     if (rc == 0)
         rc = room_make(&peer->link, parts);
     if (rc == 0)

@@ -121,6 +121,17 @@ static inline bool tmbi_tcp_alive(const struct tmbi_tcp_peer *peer)
     return atomic_load_explicit(&peer->state, memory_order_seq_cst) == TMB_PEER_ALIVE;
 }
 
+/* Gets that were begun and have not ended. */
+static inline uint64_t tmbi_tcp_gets_under_way(const struct tmbi_tcp_peer *peer)
+{
+    /* seq_cst: partner is the store in tmbi_tcp_get_answered(), which comes after the
+     * data and after all use of the ring's entry. Loaded first: it never passes
+     * gets_asked. */
+    uint64_t done = atomic_load_explicit(&peer->gets_done, memory_order_seq_cst);
+
+    return atomic_load_explicit(&peer->gets_asked, memory_order_seq_cst) - done;
+}
+
 /* A write or read that libfabric has, with the memory that it works on. */
 struct tmbi_tcp_transfer;
 

@@ -25,6 +25,17 @@ static void threads_run(struct window *w, void *(*body)(void *))
     OK(tmb_barrier(TMB_TEAM_WORLD, TMB_FOREVER));
 }
 
+static void threads_run_on_all(size_t bytes, void *(*body)(void *))
+{
+    struct window w;
+
+    for (int memory = 0; memory < MEMORY_KINDS; memory++) {
+        window_open(&w, (enum memory)memory, bytes);
+        threads_run(&w, body);
+        window_close(&w);
+    }
+}
+
 static void *put_own_block(void *arg)
 {
     struct worker *worker = arg;
@@ -44,13 +55,7 @@ static void *put_own_block(void *arg)
 
 static void case_transfers(void)
 {
-    struct window w;
-
-    for (int memory = 0; memory < MEMORY_KINDS; memory++) {
-        window_open(&w, (enum memory)memory, THREADS * 1024);
-        threads_run(&w, put_own_block);
-        window_close(&w);
-    }
+    threads_run_on_all(THREADS * 1024, put_own_block);
 }
 
 /* Together more than is under way at a time; who flushes may end another's, but has its
@@ -77,13 +82,7 @@ static void *get_many(void *arg)
 
 static void case_gets_begun(void)
 {
-    struct window w;
-
-    for (int memory = 0; memory < MEMORY_KINDS; memory++) {
-        window_open(&w, (enum memory)memory, THREADS * 1600);
-        threads_run(&w, get_many);
-        window_close(&w);
-    }
+    threads_run_on_all(THREADS * 1600, get_many);
 }
 
 static void *add_many(void *arg)
