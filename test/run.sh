@@ -132,6 +132,7 @@ excerpt() { # LOG REPORTS
         awk '/^not ok/ || (/^    / && show) { print; show = 1; next } { show = 0 }' "$1" |
             head -n 200
     else
+        grep '^not ok' "$1" | head -n 50
         tail -n 40 "$1"
     fi
     [ ! -d "$2" ] || find "$2" -type f -exec head -n 60 {} + | head -n 300

@@ -16,7 +16,7 @@ fi
 make -j2 -k check "${arguments[@]}" >unit.log 2>&1 || true
 
 # One line per case: ok, failed or skipped, its name, and a skip's reason, which is the
-# last line that the case printed.
+# last line that the case printed. Failures come last, before what the program printed.
 cases() { # LOG
     awk '/^\[ RUN      \] / { name = $4; reason = ""; next }
          name == "" { next }
@@ -35,7 +35,7 @@ program() { # LOG RESULT
         failed) fail "$program $name" ;;
         skipped) skip "$program $name" "$reason" ;;
         esac
-    done < <(cases "$1")
+    done < <(cases "$1" | sort -s -r -k 1,1)
     case $2 in
     PASS) ;;
     SKIP) skip "$program" "$(tail -n 1 "$1")" ;;
