@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <link.h>
 #include <linux/magic.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -58,9 +59,13 @@ int tmbi_mappings_each(uintptr_t start, uintptr_t end, tmbi_mapping_take *take, 
 
 /* ---- what may be replaced ---- */
 
+struct range {
+    uintptr_t start, end;
+};
+
 struct survey {
-    uintptr_t at, end; /* what lies before `at` is all right */
-    const char *why;   /* what is there is not */
+    uintptr_t at;    /* what lies before is all right */
+    const char *why; /* what is there is not */
 };
 
 static bool holds(const struct tmbi_mapping *mapping, const void *address)
@@ -92,10 +97,6 @@ static const char *file_objection(const char *path)
 
 static const char *objection(const struct tmbi_mapping *mapping)
 {
-    /* A local variable's address: the stack. The thread's own variables lie with it, or
-     * where the loader has put them. */
-    if (holds(mapping, &mapping) || holds(mapping, (void *)pthread_self()))
-        return "it is of a stack, or with a thread's own variables";
     if (holds(mapping, &tmbi_threads)) /* in a static program: our threads write there */
         return "it is with this library's own data";
     if (strcmp(mapping->access, "rw-p"))
@@ -107,6 +108,48 @@ static const char *objection(const struct tmbi_mapping *mapping)
         !strncmp(mapping->name, "[anon:", 6))
         return NULL;
     return "it is of a kind of its own";
+}
+
+static bool overlaps(const struct range *range, const void *at, size_t bytes)
+{
+    return range->start < (uintptr_t)at + bytes && (uintptr_t)at < range->end;
+}
+
+static bool is_of_stack(const struct range *range)
+{
+    pthread_attr_t attributes;
+    size_t bytes;
+    void *at;
+
+    if (pthread_getattr_np(pthread_self(), &attributes))
+        return true; /* not known: rather not */
+    pthread_attr_getstack(&attributes, &at, &bytes);
+    pthread_attr_destroy(&attributes);
+    return overlaps(range, at, bytes);
+}
+
+static int module_variables(struct dl_phdr_info *module, size_t size, void *arg)
+{
+    (void)size;
+    for (int i = 0; module->dlpi_tls_data && i < module->dlpi_phnum; i++)
+        if (module->dlpi_phdr[i].p_type == PT_TLS &&
+            overlaps(arg, module->dlpi_tls_data, module->dlpi_phdr[i].p_memsz))
+            return 1;
+    return 0;
+}
+
+/* By addresses: the kernel makes one mapping of all private memory that lies side by
+ * side, so that a program's own may be in that of the thread's variables or stack. */
+static const char *thread_objection(struct range *range)
+{
+    enum { DESCRIPTOR_BYTES = 2048 }; /* struct pthread is not smaller */
+
+    if (is_of_stack(range))
+        return "it is of this thread's stack";
+    if (overlaps(range, (void *)pthread_self(), DESCRIPTOR_BYTES) ||
+        dl_iterate_phdr(module_variables, range))
+        return "it is with this thread's own variables";
+    return NULL;
 }
 
 static bool survey_take(const struct tmbi_mapping *mapping, void *arg)
@@ -162,9 +205,12 @@ static const char *locked_objection(void)
 
 bool tmbi_memory_replaceable(uintptr_t start, uintptr_t end, const char **why)
 {
-    struct survey survey = {.at = start, .end = end};
+    struct range range = {start, end};
+    struct survey survey = {.at = start};
 
     *why = locked_objection();
+    if (!*why)
+        *why = thread_objection(&range);
     if (*why)
         return false;
     if (tmbi_mappings_each(start, end, survey_take, &survey))

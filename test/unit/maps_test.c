@@ -88,20 +88,30 @@ static void not_under_tsan(void)
 #endif
 }
 
-static void replaceable(const void *at, size_t bytes, const char *reason)
+/* Why that can't be replaced; NULL: it can. */
+static const char *objection(const void *at, size_t bytes)
 {
-    const char *why = NULL;
     uintptr_t start = (uintptr_t)at & ~(PAGE - 1);
-    bool can = tmbi_memory_replaceable(start, start + bytes, &why);
+    const char *why = NULL;
 
+    return tmbi_memory_replaceable(start, start + bytes, &why) ? NULL : why;
+}
+
+static void objects(const char *why, const char *reason)
+{
+    if (why)
+        print_message("# refused: %s\n", why);
     if (!reason) {
-        if (!can)
-            print_message("# refused: %s\n", why);
-        assert_true(can);
+        assert_null(why);
         return;
     }
-    assert_false(can);
+    assert_non_null(why);
     assert_non_null(strstr(why, reason));
+}
+
+static void replaceable(const void *at, size_t bytes, const char *reason)
+{
+    objects(objection(at, bytes), reason);
 }
 
 static void own_memory_is_replaceable(void **state)
@@ -123,6 +133,52 @@ static void own_memory_is_replaceable(void **state)
     munmap(at, 8 * PAGE);
 }
 
+enum { BESIDE = 16, STACK = 128 }; /* pages */
+
+/* The stack of who asks lies amid the pages. */
+struct beside {
+    uint8_t *at;
+    const char *below, *touched, *bottom, *top, *above; /* objections */
+};
+
+static void *beside_own_stack(void *arg)
+{
+    struct beside *beside = arg;
+    uint8_t *at = beside->at;
+
+    beside->below = objection(at, BESIDE * PAGE);
+    beside->touched = objection(at, (BESIDE + 1) * PAGE);
+    beside->bottom = objection(at + BESIDE * PAGE, PAGE);
+    beside->top = objection(at + (BESIDE + STACK - 1) * PAGE, PAGE);
+    beside->above = objection(at + (BESIDE + STACK) * PAGE, BESIDE * PAGE);
+    return NULL;
+}
+
+static void memory_beside_a_stack_is_replaceable(void **state)
+{
+    (void)state;
+    not_under_another();
+
+    struct beside beside = {.at = pages(BESIDE + STACK + BESIDE, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS, -1)};
+    pthread_attr_t attributes;
+    pthread_t thread;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstack(&attributes, beside.at + BESIDE * PAGE, STACK * PAGE);
+    assert_int_equal(pthread_create(&thread, &attributes, beside_own_stack, &beside), 0);
+    pthread_join(thread, NULL);
+    objects(beside.below, NULL);
+    objects(beside.touched, "stack");
+    objects(beside.bottom, "stack");
+    objects(beside.top, "stack");
+    objects(beside.above, NULL);
+    pthread_attr_destroy(&attributes);
+    munmap(beside.at, (BESIDE + STACK + BESIDE) * PAGE);
+}
+
+static _Thread_local int variable;
+
 static void other_memory_is_not(void **state)
 {
     (void)state;
@@ -137,7 +193,8 @@ static void other_memory_is_not(void **state)
     shared = pages(4, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
     deleted = pages(4, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
     replaceable(&local, PAGE, "stack");
-    replaceable((void *)pthread_self(), PAGE, "stack");
+    replaceable((void *)pthread_self(), PAGE, "thread's own");
+    replaceable(&variable, PAGE, "thread's own");
     replaceable(shared, 4 * PAGE, "shared");
     replaceable(deleted, 4 * PAGE, "deleted");
     replaceable((void *)(uintptr_t)other_memory_is_not, PAGE,
@@ -199,6 +256,7 @@ int main(void)
         cmocka_unit_test(lines_are_parsed),
         cmocka_unit_test(garbage_is_refused),
         cmocka_unit_test(own_memory_is_replaceable),
+        cmocka_unit_test(memory_beside_a_stack_is_replaceable),
         cmocka_unit_test(other_memory_is_not),
         cmocka_unit_test(locked_memory_is_not),
         cmocka_unit_test(threads_are_counted),
