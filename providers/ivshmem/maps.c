@@ -115,9 +115,12 @@ static bool overlaps(const struct range *range, const void *at, size_t bytes)
     return range->start < (uintptr_t)at + bytes && (uintptr_t)at < range->end;
 }
 
+/* A program may switch to stacks of its own making; this one's frames are near then. */
 static bool is_of_stack(const struct range *range)
 {
+    enum { FRAMES_BYTES = 65536 };
     pthread_attr_t attributes;
+    const struct range here = {(uintptr_t)&attributes, (uintptr_t)&attributes + 1};
     size_t bytes;
     void *at;
 
@@ -125,7 +128,10 @@ static bool is_of_stack(const struct range *range)
         return true; /* not known: rather not */
     pthread_attr_getstack(&attributes, &at, &bytes);
     pthread_attr_destroy(&attributes);
-    return overlaps(range, at, bytes);
+    return overlaps(range, at, bytes) ||
+           (!overlaps(&here, at, bytes) &&
+            overlaps(range, (char *)&attributes - FRAMES_BYTES,
+                     (size_t)2 * FRAMES_BYTES));
 }
 
 static int module_variables(struct dl_phdr_info *module, size_t size, void *arg)
@@ -145,7 +151,7 @@ static const char *thread_objection(struct range *range)
     enum { DESCRIPTOR_BYTES = 2048 }; /* struct pthread is not smaller */
 
     if (is_of_stack(range))
-        return "it is of this thread's stack";
+        return "it is of a stack";
     if (overlaps(range, (void *)pthread_self(), DESCRIPTOR_BYTES) ||
         dl_iterate_phdr(module_variables, range))
         return "it is with this thread's own variables";

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -166,6 +167,39 @@ static void memory_beside_a_stack_is_replaceable(void **state)
     munmap(beside.at, (BESIDE + STACK + BESIDE) * PAGE);
 }
 
+static struct beside *passed;
+
+/* As user-level threads do. */
+static void own_stack(void)
+{
+    struct beside *beside = passed;
+    int local;
+
+    beside->below = objection(beside->at, BESIDE * PAGE);
+    beside->touched = objection(&local, PAGE);
+}
+
+static void stack_of_own_making_is_not(void **state)
+{
+    (void)state;
+    not_under_another();
+
+    struct beside beside = {.at = pages(BESIDE + STACK, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS, -1)};
+    ucontext_t here, there;
+
+    assert_int_equal(getcontext(&there), 0);
+    there.uc_stack.ss_sp = beside.at + BESIDE * PAGE;
+    there.uc_stack.ss_size = STACK * PAGE;
+    there.uc_link = &here;
+    passed = &beside;
+    makecontext(&there, own_stack, 0);
+    assert_int_equal(swapcontext(&here, &there), 0);
+    objects(beside.below, NULL);
+    objects(beside.touched, "stack");
+    munmap(beside.at, (BESIDE + STACK) * PAGE);
+}
+
 static _Thread_local int variable;
 
 static void other_memory_is_not(void **state)
@@ -248,6 +282,7 @@ int main(void)
         cmocka_unit_test(garbage_is_refused),
         cmocka_unit_test(own_memory_is_replaceable),
         cmocka_unit_test(memory_beside_a_stack_is_replaceable),
+        cmocka_unit_test(stack_of_own_making_is_not),
         cmocka_unit_test(other_memory_is_not),
         cmocka_unit_test(locked_memory_is_not),
         cmocka_unit_test(threads_are_counted),
