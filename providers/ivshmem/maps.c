@@ -118,9 +118,9 @@ static bool overlaps(const struct range *range, const void *at, size_t bytes)
 /* A program may switch to stacks of its own making; this one's frames are near then. */
 static bool is_of_stack(const struct range *range)
 {
-    enum { FRAMES_BYTES = 65536 };
+    enum { NEAR = 65536 }; /* bytes */
+    const uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
     pthread_attr_t attributes;
-    const struct range here = {(uintptr_t)&attributes, (uintptr_t)&attributes + 1};
     size_t bytes;
     void *at;
 
@@ -128,10 +128,10 @@ static bool is_of_stack(const struct range *range)
         return true; /* not known: rather not */
     pthread_attr_getstack(&attributes, &at, &bytes);
     pthread_attr_destroy(&attributes);
-    return overlaps(range, at, bytes) ||
-           (!overlaps(&here, at, bytes) &&
-            overlaps(range, (char *)&attributes - FRAMES_BYTES,
-                     (size_t)2 * FRAMES_BYTES));
+    if (frame - (uintptr_t)at >= bytes && range->start < frame + NEAR &&
+        frame < range->end + NEAR)
+        return true;
+    return overlaps(range, at, bytes);
 }
 
 static int module_variables(struct dl_phdr_info *module, size_t size, void *arg)

@@ -173,10 +173,9 @@ static struct beside *passed;
 static void own_stack(void)
 {
     struct beside *beside = passed;
-    int local;
 
     beside->below = objection(beside->at, BESIDE * PAGE);
-    beside->touched = objection(&local, PAGE);
+    beside->touched = objection(__builtin_frame_address(0), PAGE);
 }
 
 static void stack_of_own_making_is_not(void **state)
@@ -210,12 +209,11 @@ static void other_memory_is_not(void **state)
     uint8_t *at = pages(8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     int fd = memfd_create("maps", MFD_CLOEXEC);
     uint8_t *shared, *deleted;
-    int local;
 
     assert_int_equal(ftruncate(fd, (off_t)(4 * PAGE)), 0);
     shared = pages(4, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
     deleted = pages(4, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
-    replaceable(&local, PAGE, "stack");
+    replaceable(__builtin_frame_address(0), PAGE, "stack");
     replaceable((void *)pthread_self(), PAGE, "thread's own");
     replaceable(&variable, PAGE, "thread's own");
     replaceable(shared, 4 * PAGE, "shared");
