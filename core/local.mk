@@ -14,7 +14,7 @@ libtmbcore_la_SOURCES = \
 	core/lockword.h core/lockword.c core/wake.h core/wake.c \
 	core/handle.h core/handle.c core/context.h core/context.c core/meet.h core/meet.c core/place.c \
 	core/routes.h core/routes.c core/ranks.h core/ranks.c core/world.c core/provider.c \
-	core/team.h core/team.c core/collective.c core/window.h core/window.c core/window_table.c \
+	core/team.h core/team.c core/collective.c core/exchange.h core/exchange.c core/window.h core/window.c core/window_table.c \
 	core/block.h core/block.c \
 	core/copy.h core/copy.c core/rma.c core/strided.c core/signal.c core/reduce.h core/reduce.c \
 	core/atomics.c core/locks.c core/lockcall.c core/host.c core/agent.h core/agent.c core/status.c \

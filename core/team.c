@@ -251,7 +251,7 @@ static int split(struct tmb_team *parent, struct vote *mine, int rc, tmb_team **
     mine->parent_rank = parent->rank;
     /* Sized for the parent: how many will join is not known yet. */
     if (rc == 0 && mine->color != TMB_COLOR_NONE)
-        tmbi_window_local(TMBI_WINDOW_ALLOC, NULL, sizeof(struct tmbi_sync), 0,
+        tmbi_window_local(TMBI_WINDOW_ALLOC, NULL, tmbi_sync_bytes(parent->size), 0,
                           parent->size, &sync, &mine->sync);
     else
         memset(&mine->sync, 0, sizeof(mine->sync));
@@ -293,7 +293,7 @@ int tmbi_adapter_team(int size, int rank, const int *ranks,
     memset(&mine, 0, sizeof(mine));
     if (!descs)
         return -ENOMEM;
-    tmbi_window_local(TMBI_WINDOW_ALLOC, NULL, sizeof(struct tmbi_sync), 0, size, &sync,
+    tmbi_window_local(TMBI_WINDOW_ALLOC, NULL, tmbi_sync_bytes(size), 0, size, &sync,
                       &mine);
     rc = exchange(arg, &mine, sizeof(mine), descs);
     if (rc == 0)

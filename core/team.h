@@ -7,21 +7,38 @@
 
 #define TMBI_TEAM_MAGIC UINT64_C(0x6d6165742d424d54)
 
-/* A collective moves at most this much of each member between two barriers. */
+/* A collective moves at most this much of each member at once, and less in a team so
+ * large that what all give would not fit into a buffer. */
 #define TMBI_CHUNK_BYTES 512
+#define TMBI_BUFFER_BYTES 8192
 
-/* What a member keeps for the others' use, in a window that the team has for itself.
- * flags[k]: the number of barriers whose round k this member was signalled in.
+/* What a member keeps for the others' use, in a window that the team has for itself; two
+ * buffers (tmbi_buffer_bytes()) follow, which collectives use by turns.
+ * flags[k]: the number of exchanges whose round k this member was signalled in.
  * meet: the number of meetings (of survivors) that this member came to, and, in the
- * highest bit, whether it has given up the team's collectives. chunk: what it publishes,
- * by turns, so that one barrier per chunk is enough. */
+ * highest bit, whether it has given up the team's collectives. */
 struct tmbi_sync {
     _Atomic uint64_t flags[32];
     _Atomic uint64_t meet;
     uint64_t reserved[7];
-    uint8_t chunk[2][TMBI_CHUNK_BYTES];
 };
-_Static_assert(sizeof(struct tmbi_sync) == 1344, "sync layout");
+_Static_assert(sizeof(struct tmbi_sync) == 320, "sync layout");
+
+/* A chunk of each member of a team of `size`. Never less in a larger team: where one is
+ * made, its parent's size is all that is known. */
+static inline size_t tmbi_buffer_bytes(int size)
+{
+    size_t most = (size_t)size * TMBI_CHUNK_BYTES, least = (size_t)size * 8;
+
+    return most < TMBI_BUFFER_BYTES    ? most
+           : least > TMBI_BUFFER_BYTES ? least
+                                      : TMBI_BUFFER_BYTES;
+}
+
+static inline size_t tmbi_sync_bytes(int size)
+{
+    return sizeof(struct tmbi_sync) + 2 * tmbi_buffer_bytes(size);
+}
 
 /* A collective that is under way; see tmb_barrier() about resuming. */
 struct tmbi_collective {
@@ -29,7 +46,7 @@ struct tmbi_collective {
     size_t bytes;     /* its size, to recognize the resuming call */
     size_t done;
     bool published; /* the chunk at `done` */
-    bool signalled; /* in this round of the barrier */
+    bool signalled; /* in this round of the exchange */
     int round;
 };
 
@@ -42,8 +59,7 @@ struct tmb_team {
     struct tmbi_collective collective;
     bool adapters; /* an adapter's: it may be left open at the end */
     bool broken; /* a collective failed: its signals are no longer those of the others */
-    uint64_t barriers; /* ended ones */
-    uint64_t chunks;   /* published ones */
+    uint64_t exchanges; /* ended ones */
     uint64_t meets;
     atomic_int windows;         /* of the application */
     _Atomic uint64_t mortality; /* key << 2 | what it meant; see tmbi_team_mortality() */

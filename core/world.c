@@ -120,7 +120,7 @@ int tmbi_world_meet(int rc, int64_t deadline)
     if (!parts)
         return -ENOMEM;
     if (rc == 0)
-        rc = tmbi_window_local(TMBI_WINDOW_ALLOC, NULL, sizeof(struct tmbi_sync), 0, size,
+        rc = tmbi_window_local(TMBI_WINDOW_ALLOC, NULL, tmbi_sync_bytes(size), 0, size,
                                &sync, &mine->sync);
     mine->status = rc;
     location_fill(&mine->location);
