@@ -10,7 +10,7 @@
 /* A collective moves at most this much of each member at once, and less in a team so
  * large that what all give would not fit into a buffer. */
 #define TMBI_CHUNK_BYTES 512
-#define TMBI_BUFFER_BYTES 8192
+#define TMBI_BUFFER_BYTES 1024
 
 /* What a member keeps for the others' use, in a window that the team has for itself; two
  * buffers (tmbi_buffer_bytes()) follow, which collectives use by turns.

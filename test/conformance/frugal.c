@@ -2,8 +2,8 @@
 /*
  * How often an operation over TCP may send: by the provider tcp, a system call each.
  * Stands in for sendmsg, and counts on both ranks: rank 0's requests, and the answers of
- * rank 1, which computes all along. Prints a line per operation. Needs 2 ranks, of whom
- * one reaches the other by TCP.
+ * rank 1, which computes all along. Prints a line per operation. Collectives come last.
+ * Needs 2 ranks, of whom one reaches the other by TCP.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -170,6 +170,50 @@ static void compute(const _Atomic uint64_t *words)
         nanosleep(&moment, NULL);
 }
 
+/* ---- collectives, which both ranks count ---- */
+
+static int op_barrier(void)
+{
+    return tmb_barrier(TMB_TEAM_WORLD, TMB_FOREVER);
+}
+
+static int op_allgather(void)
+{
+    static char all[2][128];
+
+    return tmb_allgather(TMB_TEAM_WORLD, bytes, all, sizeof(all[0]), TMB_FOREVER);
+}
+
+static int op_bcast(void)
+{
+    return tmb_bcast(TMB_TEAM_WORLD, 0, bytes, 128, TMB_FOREVER);
+}
+
+/* A round of two ranks: a message each way, with the data in it. */
+static int collective(const char *name, int (*op)(void), int rank)
+{
+    uint64_t before = atomic_load_explicit(sent, memory_order_relaxed), sends;
+    int rc = 0;
+
+    for (int i = 0; i < ROUNDS && rc == 0; i++)
+        rc = op();
+    sends = atomic_load_explicit(sent, memory_order_relaxed) - before;
+    if (rc == 0 && sends >= ROUNDS && sends <= ROUNDS + FEW) {
+        printf("ok %s, rank %d\n", name, rank);
+        return 0;
+    }
+    printf("not ok %s, rank %d: %llu sends in %d calls, error %d\n", name, rank,
+           (unsigned long long)sends, ROUNDS, rc);
+    return 1;
+}
+
+static int collectives(int rank)
+{
+    return collective("barrier", op_barrier, rank) +
+           collective("allgather", op_allgather, rank) +
+           collective("broadcast", op_bcast, rank);
+}
+
 int main(void)
 {
     int rank, bad = 0;
@@ -184,6 +228,7 @@ int main(void)
         bad = measure_all();
     else
         compute(base);
+    bad += collectives(rank);
     sent = &early;
     tmb_win_free(win);
     return tmb_finalize() || bad;

@@ -16,7 +16,7 @@ static void a_rank_costs_at_most_4_kib(void **state)
 {
     size_t slot = sizeof(struct tmbi_slot);
     size_t endpoint = (size_t)tmbi_call_block_bytes(64);
-    size_t world = sizeof(struct tmbi_sync) + tmbi_lock_bytes(64);
+    size_t world = tmbi_sync_bytes(64) + tmbi_lock_bytes(64);
 
     (void)state;
     print_message("slot %zu, endpoint %zu, world %zu bytes\n", slot, endpoint, world);
