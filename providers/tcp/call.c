@@ -108,7 +108,7 @@ int tmbi_tcp_call(const struct tmbi_remote *remote, struct tmbi_request *request
     call_add(call.tcp, &call);
     rc = call_send(&call, remote, request, in, in_bytes);
     if (rc == 0) {
-        tmbi_tcp_link_look(call.tcp, call.peer, true);
+        tmbi_tcp_link_look_begin(call.tcp, call.peer);
         rc = call_wait(&call);
     }
     call_remove(call.tcp, &call);

@@ -8,5 +8,5 @@ libtmbtcp_la_SOURCES = \
 	providers/tcp/transfer.h providers/tcp/transfer.c providers/tcp/put.c providers/tcp/get.c \
 	providers/tcp/wire.h providers/tcp/wire.c providers/tcp/link.c providers/tcp/send.c providers/tcp/receive.c providers/tcp/call.c \
 	providers/tcp/meet.c providers/tcp/stranger.c providers/tcp/watch.c providers/tcp/progress.c \
-	providers/tcp/wait.c providers/tcp/bell.c providers/tcp/library.c providers/tcp/raw.h providers/tcp/raw.c
+	providers/tcp/wait.c providers/tcp/streak.c providers/tcp/bell.c providers/tcp/library.c providers/tcp/raw.h providers/tcp/raw.c
 dist_man_MANS += providers/tcp/man/tombolo-tcp.7

@@ -199,7 +199,7 @@ static void events_take(struct tmbi_tcp *tcp, bool by_thread)
 
 /* ---- threads of the application ---- */
 
-static void thread_kick(const struct tmbi_tcp *tcp)
+void tmbi_tcp_progress_kick(const struct tmbi_tcp *tcp)
 {
     uint64_t one = 1;
     ssize_t bytes = write(tcp->kick, &one, sizeof one);
@@ -226,6 +226,7 @@ void tmbi_tcp_look_begin(struct tmbi_endpoint *ep)
 
 void tmbi_tcp_look_end(struct tmbi_endpoint *ep)
 {
+    tmbi_tcp_stay_end(tmbi_tcp(ep)); /* it may go to sleep */
     pthread_mutex_lock(&tmbi_tcp(ep)->look_mutex);
     look_change(tmbi_tcp(ep), false);
     pthread_mutex_unlock(&tmbi_tcp(ep)->look_mutex);
@@ -235,7 +236,11 @@ void tmbi_tcp_look_end(struct tmbi_endpoint *ep)
 void tmbi_tcp_look(struct tmbi_endpoint *ep)
 {
     struct tmbi_tcp *tcp = tmbi_tcp(ep);
+    struct tmbi_tcp_peer *stayed =
+        atomic_load_explicit(&tcp->stayed, memory_order_relaxed);
 
+    if (stayed)
+        tmbi_tcp_link_serve(tcp, stayed);
     if (pthread_mutex_trylock(&tcp->events_mutex))
         return;
     events_take(tcp, false);
@@ -262,13 +267,14 @@ void tmbi_tcp_look_awhile(struct tmbi_endpoint *ep)
     struct tmbi_tcp *tcp = tmbi_tcp(ep);
     int64_t now = tmbi_clock_ns();
 
+    tmbi_tcp_stay_end(tcp);
     if (now - atomic_load_explicit(&tcp->asked_ns, memory_order_relaxed) >
         ASKED_LATELY_NS)
         return;
     atomic_store_explicit(&tcp->awhile_ns, now, memory_order_relaxed);
     if (!awhile(tcp)) {
         awhile_set(tcp, true);
-        thread_kick(tcp); /* it has to see when this is over */
+        tmbi_tcp_progress_kick(tcp); /* it has to see when this is over */
     }
     tmbi_tcp_look(ep);
 }
@@ -290,7 +296,7 @@ static int patience_ms(struct tmbi_tcp *tcp)
     int64_t asked_ns = atomic_load_explicit(&tcp->asked_ns, memory_order_relaxed);
     bool settled;
 
-    if (awhile(tcp))
+    if (tmbi_tcp_stay_check(tcp) || awhile(tcp))
         return AWHILE_MS;
     if (atomic_load_explicit(&tcp->lookers, memory_order_relaxed) == 0 &&
         tmbi_clock_ns() - asked_ns < tmbi_spin_ns())
@@ -357,7 +363,7 @@ void tmbi_tcp_progress_stop(struct tmbi_tcp *tcp)
         return;
     /* release: partner is the acquire in progress_main() */
     atomic_store_explicit(&tcp->stop, true, memory_order_release);
-    thread_kick(tcp);
+    tmbi_tcp_progress_kick(tcp);
     pthread_join(tcp->thread, NULL);
     tcp->running = false;
 }

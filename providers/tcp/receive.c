@@ -215,7 +215,8 @@ static ssize_t receive_some(struct tmbi_tcp_link *link, size_t *asked)
         parts[1].iov_len = rest < room ? rest : room;
     }
     *asked = parts[0].iov_len + parts[1].iov_len;
-    got = recvmsg(link->fd, &message, MSG_DONTWAIT);
+    got = rest ? recvmsg(link->fd, &message, MSG_DONTWAIT)
+               : recv(link->fd, parts[1].iov_base, room, MSG_DONTWAIT);
     put_placed(place);
     return got;
 }

@@ -15,8 +15,10 @@
 /* What is held back at most: what a peer takes at once. */
 #define HELD_MAX ((size_t)8192)
 
-/* A message, in parts. */
-#define PARTS 3
+/* A message, in parts. Those of a smaller one are joined: copying is cheaper than to have
+ * the kernel gather them. */
+#define PARTS    3
+#define JOIN_MAX ((size_t)1024)
 
 /* ---- what is to be sent; with the send mutex ---- */
 
@@ -80,10 +82,13 @@ static void watch(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 }
 
 /* What the socket took of it all; what ends a link is noticed by who receives. */
-static size_t send_now(struct tmbi_tcp_link *link, struct iovec *parts, size_t count)
+static size_t send_now(struct tmbi_tcp_link *link, struct iovec parts[PARTS])
 {
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-    ssize_t sent = sendmsg(link->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = PARTS};
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    bool one = !parts[1].iov_len && !parts[2].iov_len;
+    ssize_t sent = one ? send(link->fd, parts[0].iov_base, parts[0].iov_len, flags)
+                       : sendmsg(link->fd, &message, flags);
 
     atomic_store_explicit(&link->sent_ns, tmbi_clock_ns(), memory_order_relaxed);
     return sent < 0 ? 0 : (size_t)sent;
@@ -95,10 +100,10 @@ static void push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     struct tmbi_tcp_link *link = &peer->link;
     size_t before = link->lent_bytes ? link->lent_at - link->gone : kept(link);
     uint8_t *out = link->out.bytes + link->gone;
-    struct iovec parts[] = {{out, before},
-                            {(void *)(uintptr_t)link->lent, link->lent_bytes},
-                            {out + before, kept(link) - before}};
-    size_t sent = send_now(link, parts, 3);
+    struct iovec parts[PARTS] = {{out, before},
+                                 {(void *)(uintptr_t)link->lent, link->lent_bytes},
+                                 {out + before, kept(link) - before}};
+    size_t sent = send_now(link, parts);
     size_t lent = sent > before ? sent - before : 0;
 
     link->held = false;
@@ -183,17 +188,20 @@ static void send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                          struct iovec parts[PARTS], bool has_time)
 {
     struct tmbi_tcp_link *link = &peer->link;
-    bool hold = has_time && (idle(link) || link->held) &&
-                kept(link) + parts_bytes(parts) < HELD_MAX;
-    size_t sent = idle(link) && !hold ? send_now(link, parts, PARTS) : 0;
+    size_t bytes = parts_bytes(parts), sent = 0;
+    bool free = idle(link) || link->held; /* the socket has room, as far as is known */
+    bool hold = has_time && free && kept(link) + bytes < HELD_MAX;
+    bool gathered = idle(link) && !hold && bytes >= JOIN_MAX;
 
+    if (gathered)
+        sent = send_now(link, parts);
     for (size_t i = 0; i < PARTS; i++) {
         size_t gone = sent < parts[i].iov_len ? sent : parts[i].iov_len;
 
         sent -= gone;
         out_add(link, (uint8_t *)parts[i].iov_base + gone, parts[i].iov_len - gone);
     }
-    if (link->held && !hold)
+    if (free && !hold && !gathered)
         push(tcp, peer);
     link->held = hold;
     watch(tcp, peer);

@@ -183,6 +183,9 @@ struct tmbi_tcp {
     atomic_uint lookers;       /* threads of the application that take events; relaxed */
     atomic_bool awhile;        /* one of them is whoever looked at `awhile_ns`; relaxed */
     _Atomic int64_t awhile_ns; /* relaxed */
+    struct tmbi_tcp_peer *_Atomic stayed; /* one looks after its link between its waits */
+    _Atomic int64_t stayed_ns;            /* since when; relaxed */
+    atomic_bool naps;                     /* the thread sees when that is over */
     pthread_t thread;
     bool running;
     atomic_bool stop;
@@ -287,11 +290,25 @@ void tmbi_tcp_fabric_look(struct tmbi_tcp *tcp, bool begin);
 int tmbi_tcp_wait(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                   enum tmbi_tcp_source source, tmbi_ready *ready, void *arg,
                   int64_t deadline);
-/* The same for a link that this thread looks after already; no longer on return. */
+/* The same for a link that this thread looks after already, since
+ * tmbi_tcp_link_look_begin(); no longer on return. */
 int tmbi_tcp_link_look_wait(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                             tmbi_ready *ready, void *arg, int64_t deadline);
 /* Log that an operation did not end in time. Returns -ETIMEDOUT. */
 int tmbi_tcp_late(const struct tmbi_tcp_peer *peer, const char *what);
+
+/* ---- streak.c ---- */
+
+/* This thread looks after a link, again and again, until it has its answer or gives up.
+ */
+void tmbi_tcp_link_look_begin(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+void tmbi_tcp_link_look_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                            bool answered);
+/* Who stayed at a link does so no longer. */
+void tmbi_tcp_stay_end(struct tmbi_tcp *tcp);
+/* By the progress thread: the same if that was long ago. Whether it must come again soon.
+ */
+bool tmbi_tcp_stay_check(struct tmbi_tcp *tcp);
 
 /* ---- link.c ---- */
 
@@ -336,7 +353,7 @@ int tmbi_tcp_link_ask(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 size_t tmbi_tcp_link_push(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 /* What a thread that looks does for a link: sends what waits, takes what has come. */
 void tmbi_tcp_link_serve(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
-/* A thread looks after a link, again and again, or no longer. */
+/* A thread looks after a link, or no longer: while one does, it isn't watched. */
 void tmbi_tcp_link_look(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, bool begin);
 /* A peer has ended, for good. why: for the log, NULL: it is known or expected. */
 void tmbi_tcp_peer_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int state,
@@ -399,6 +416,8 @@ int tmbi_tcp_progress_open(struct tmbi_tcp *tcp);
 int tmbi_tcp_progress_start(struct tmbi_tcp *tcp);
 void tmbi_tcp_progress_stop(struct tmbi_tcp *tcp);
 void tmbi_tcp_progress_close(struct tmbi_tcp *tcp);
+/* Wake the thread from a long sleep. */
+void tmbi_tcp_progress_kick(const struct tmbi_tcp *tcp);
 /* A thread of the application begins to look, looks, and ends it. */
 void tmbi_tcp_look_begin(struct tmbi_endpoint *ep);
 void tmbi_tcp_look(struct tmbi_endpoint *ep);

@@ -61,7 +61,7 @@ int tmbi_tcp_link_look_wait(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
 {
     bool done = tmbi_spin_until(TMBI_LINE_WAIT, ready, arg, deadline);
 
-    tmbi_tcp_link_look(tcp, peer, false);
+    tmbi_tcp_link_look_end(tcp, peer, done);
     return done ? 0 : tmbi_sleep_until(TMBI_LINE_WAIT, ready, arg, deadline);
 }
 
@@ -73,7 +73,7 @@ int tmbi_tcp_wait(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
         return 0;
     if (source == TMBI_TCP_FABRIC)
         return fabric_wait(tcp, ready, arg, deadline);
-    tmbi_tcp_link_look(tcp, peer, true);
+    tmbi_tcp_link_look_begin(tcp, peer);
     return tmbi_tcp_link_look_wait(tcp, peer, ready, arg, deadline);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * How often an operation over TCP may send: by the provider tcp, a system call each.
- * Stands in for sendmsg, and counts on both ranks: rank 0's requests, and the answers of
- * rank 1, which computes all along. Prints a line per operation. Collectives come last.
- * Needs 2 ranks, of whom one reaches the other by TCP.
+ * Stands in for send and sendmsg, and counts on both ranks: rank 0's requests, and the
+ * answers of rank 1, which computes all along. Prints a line per operation. Collectives
+ * come last. Needs 2 ranks, of whom one reaches the other by TCP.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -31,6 +31,13 @@ sendmsg(int fd, const struct msghdr *message, int flags)
 {
     atomic_fetch_add_explicit(sent, 1, memory_order_relaxed);
     return syscall(SYS_sendmsg, fd, message, flags);
+}
+
+__attribute__((visibility("default"))) ssize_t send(int fd, const void *data, size_t size,
+                                                    int flags)
+{
+    atomic_fetch_add_explicit(sent, 1, memory_order_relaxed);
+    return syscall(SYS_sendto, fd, data, size, flags, NULL, 0);
 }
 
 /* ---- operations ---- */

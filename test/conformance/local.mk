@@ -16,7 +16,7 @@ quiet_SOURCES = test/conformance/quiet.c
 quiet_LDADD = libtombolo.la
 
 if HAVE_LIBFABRIC
-# It stands in for sendmsg.
+# It stands in for send and sendmsg.
 noinst_PROGRAMS += frugal
 frugal_SOURCES = test/conformance/frugal.c
 frugal_LDADD = libtombolo.la

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Who waits at a link for one answer after another is likely to come back. It stays then:
+ * the link is left to it between its waits, where to have it watched and no longer cost
+ * two system calls, of ten microseconds that an answer takes. If it does not come back,
+ * the progress thread has the link watched again after a while. That is not more than the
+ * waits have taken: what a peer asks meanwhile, while this process computes, is late by
+ * as much at most.
+ */
+#include "tcp.h"
+
+#include "../../core/clock.h"
+
+/* Waits that follow each other so closely are a streak; after so long, who waits stays,
+ * and for so long. */
+#define GAP_NS    INT64_C(50000)
+#define STREAK_NS INT64_C(500000)
+
+static _Thread_local struct {
+    const struct tmbi_tcp_peer *peer; /* to be compared only */
+    int64_t begun_ns, ended_ns;
+} streak;
+
+static void streak_go_on(const struct tmbi_tcp_peer *peer)
+{
+    int64_t now = tmbi_clock_ns();
+
+    if (streak.peer != peer || now - streak.ended_ns > GAP_NS) {
+        streak.peer = peer;
+        streak.begun_ns = now;
+    }
+}
+
+void tmbi_tcp_link_look_begin(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    struct tmbi_tcp_peer *expected = peer;
+
+    streak_go_on(peer);
+    /* seq_cst: partner is the exchange in stay(). Who stayed, looks now. */
+    if (!atomic_compare_exchange_strong(&tcp->stayed, &expected, NULL))
+        tmbi_tcp_link_look(tcp, peer, true);
+}
+
+static void stay(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    struct tmbi_tcp_peer *other;
+
+    atomic_store_explicit(&tcp->stayed_ns, streak.ended_ns, memory_order_relaxed);
+    /* seq_cst: before the look at `naps`; partner is tmbi_tcp_stay_check() */
+    other = atomic_exchange(&tcp->stayed, peer);
+    if (other)
+        tmbi_tcp_link_look(tcp, other, false);
+    if (!atomic_load(&tcp->naps) && !atomic_exchange(&tcp->naps, true))
+        tmbi_tcp_progress_kick(tcp); /* it has to see when this is over */
+}
+
+void tmbi_tcp_link_look_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
+                            bool answered)
+{
+    streak.ended_ns = tmbi_clock_ns();
+    if (answered && streak.ended_ns - streak.begun_ns > STREAK_NS)
+        stay(tcp, peer);
+    else
+        tmbi_tcp_link_look(tcp, peer, false);
+    if (!answered) /* this thread may go to sleep: somebody has to see what comes */
+        tmbi_tcp_stay_end(tcp);
+}
+
+void tmbi_tcp_stay_end(struct tmbi_tcp *tcp)
+{
+    struct tmbi_tcp_peer *stayed = atomic_load(&tcp->stayed);
+
+    if (stayed)
+        stayed = atomic_exchange(&tcp->stayed, NULL);
+    if (stayed)
+        tmbi_tcp_link_look(tcp, stayed, false);
+}
+
+static bool stayed_lately(struct tmbi_tcp *tcp)
+{
+    return tmbi_clock_ns() -
+               atomic_load_explicit(&tcp->stayed_ns, memory_order_relaxed) <=
+           STREAK_NS;
+}
+
+bool tmbi_tcp_stay_check(struct tmbi_tcp *tcp)
+{
+    if (!atomic_load_explicit(&tcp->naps, memory_order_relaxed) || stayed_lately(tcp))
+        return atomic_load_explicit(&tcp->naps, memory_order_relaxed);
+    /* seq_cst: before the look at who stayed and may have seen `naps` */
+    atomic_store(&tcp->naps, false);
+    tmbi_tcp_stay_end(tcp);
+    return false;
+}
