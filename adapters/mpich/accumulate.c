@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The accumulate functions: checks, and the way to the target. */
-#include <string.h>
 
 #include "adapter.h"
+#include "word.h"
 
 /* What one accumulate says. */
 struct accumulate {
@@ -101,15 +101,10 @@ static bool sole(const struct tmbm_target *target)
            TMBM_HELD_EXCLUSIVE;
 }
 
-static bool mapped(const struct tmbm_target *target)
-{
-    return target->base && target->control;
-}
-
 static int update(enum tmbm_call call, const struct tmbm_place *place,
                   struct accumulate *a)
 {
-    bool here = mapped(place->target);
+    bool here = tmbm_mapped(place->target);
 
     tmbm_note(call, here ? TMBM_MAPPED : TMBM_REMOTE, a->shape.bytes);
     if (!has_data(&a->shape))
@@ -145,25 +140,6 @@ static int accumulate(enum tmbm_call call, struct tmbm_win *win, struct accumula
     return tmbm_end(win, rc);
 }
 
-typedef uint64_t word8 __attribute__((may_alias));
-
-/* One word of 8 bytes, as most are. False: it is not aligned. */
-static inline bool word_moved(enum tmbm_op op, uint8_t *at, const void *from, void *to)
-{
-    uint64_t word;
-
-    if ((uintptr_t)at & 7)
-        return false;
-    if (op == TMBM_NO_OP) {
-        word = __atomic_load_n((word8 *)(void *)at, __ATOMIC_RELAXED);
-        memcpy(to, &word, sizeof word);
-    } else {
-        memcpy(&word, from, sizeof word);
-        __atomic_store_n((word8 *)(void *)at, word, __ATOMIC_RELAXED);
-    }
-    return true;
-}
-
 /*
  * MPI_REPLACE and MPI_NO_OP of words of one type, for clients that use them as atomic
  * puts and gets: by a put's way. Whether it was done; if not, or in error, all is looked
@@ -177,23 +153,21 @@ static inline bool words_moved(enum tmbm_call call, struct tmbm_win *win, enum t
     struct tmbm_place place;
     struct tmbm_data shape;
 
-    if (!tmbm_element_word(element) || !tmbm_type_plain(type) ||
+    if (!tmbm_element_word(element) ||
         tmbm_data_set(&shape, NULL, count, type) != MPI_SUCCESS ||
         tmbm_place_set(&place, win, rank, displacement, &shape) != MPI_SUCCESS ||
-        !mapped(place.target))
+        !tmbm_mapped(place.target))
         return false;
     tmbm_note(call, TMBM_MAPPED, shape.bytes);
     if (op != TMBM_NO_OP)
         tmbm_note_stored(win);
-    if (shape.bytes != 8 || tmbm_element_bytes(element) != 8 ||
-        !word_moved(op, place.target->base + place.offset, from, to))
-        tmbm_update_piece(place.target->control, place.target->base,
-                          &(struct tmbm_update){op, element, sole(place.target)},
-                          place.offset, from, to, shape.bytes);
+    tmbm_update_piece(place.target->control, place.target->base,
+                      &(struct tmbm_update){op, element, sole(place.target)},
+                      place.offset, from, to, shape.bytes);
     return true;
 }
 
-static int accumulate_put(enum tmbm_call call, struct tmbm_win *win, const void *origin,
+static int any_accumulate(enum tmbm_call call, struct tmbm_win *win, const void *origin,
                           MPI_Count origin_count, MPI_Datatype origin_type, int rank,
                           MPI_Aint displacement, MPI_Count target_count,
                           MPI_Datatype target_type, MPI_Op op)
@@ -211,11 +185,26 @@ static int accumulate_put(enum tmbm_call call, struct tmbm_win *win, const void 
                       rc);
 }
 
-static int accumulate_get(enum tmbm_call call, struct tmbm_win *win, const void *origin,
-                          MPI_Count origin_count, MPI_Datatype origin_type, void *result,
-                          MPI_Count result_count, MPI_Datatype result_type, int rank,
-                          MPI_Aint displacement, MPI_Count target_count,
-                          MPI_Datatype target_type, MPI_Op op)
+static inline int accumulate_put(enum tmbm_call call, struct tmbm_win *win,
+                                 const void *origin, MPI_Count origin_count,
+                                 MPI_Datatype origin_type, int rank,
+                                 MPI_Aint displacement, MPI_Count target_count,
+                                 MPI_Datatype target_type, MPI_Op op)
+{
+    if (op == MPI_REPLACE && origin_type == target_type && origin_count == target_count &&
+        tmbm_word_moved(call, win, TMBM_REPLACE, origin, NULL, target_count, target_type,
+                        rank, displacement))
+        return MPI_SUCCESS;
+    return any_accumulate(call, win, origin, origin_count, origin_type, rank,
+                          displacement, target_count, target_type, op);
+}
+
+static int any_get_accumulate(enum tmbm_call call, struct tmbm_win *win,
+                              const void *origin, MPI_Count origin_count,
+                              MPI_Datatype origin_type, void *result,
+                              MPI_Count result_count, MPI_Datatype result_type, int rank,
+                              MPI_Aint displacement, MPI_Count target_count,
+                              MPI_Datatype target_type, MPI_Op op)
 {
     /* MPI_NO_OP: the origin's three are ignored. */
     struct tmbm_data operand, old;
@@ -231,6 +220,22 @@ static int accumulate_get(enum tmbm_call call, struct tmbm_win *win, const void 
         rc = tmbm_data_set(&operand, origin, origin_count, origin_type);
     return accumulate(call, win, &a, rank, displacement, target_count, target_type, op,
                       rc);
+}
+
+static inline int accumulate_get(enum tmbm_call call, struct tmbm_win *win,
+                                 const void *origin, MPI_Count origin_count,
+                                 MPI_Datatype origin_type, void *result,
+                                 MPI_Count result_count, MPI_Datatype result_type,
+                                 int rank, MPI_Aint displacement, MPI_Count target_count,
+                                 MPI_Datatype target_type, MPI_Op op)
+{
+    if (op == MPI_NO_OP && result_type == target_type && result_count == target_count &&
+        tmbm_word_moved(call, win, TMBM_NO_OP, NULL, result, target_count, target_type,
+                        rank, displacement))
+        return MPI_SUCCESS;
+    return any_get_accumulate(call, win, origin, origin_count, origin_type, result,
+                              result_count, result_type, rank, displacement, target_count,
+                              target_type, op);
 }
 
 static int fetch_and_op(struct tmbm_win *win, const void *origin, void *result,
@@ -270,9 +275,9 @@ static int compare_and_swap(struct tmbm_win *win, const void *origin, const void
         rc = tmbm_place_set(&place, win, rank, displacement, &shape);
     if (rc != MPI_SUCCESS)
         return tmbm_raise(win->handle, rc);
-    tmbm_note(TMBM_Compare_and_swap, mapped(place.target) ? TMBM_MAPPED : TMBM_REMOTE,
-              shape.bytes);
-    if (!mapped(place.target))
+    tmbm_note(TMBM_Compare_and_swap,
+              tmbm_mapped(place.target) ? TMBM_MAPPED : TMBM_REMOTE, shape.bytes);
+    if (!tmbm_mapped(place.target))
         return tmbm_end(win,
                         tmbm_remote_swap(&place, shape.bytes, origin, compare, result));
     tmbm_note_stored(win);

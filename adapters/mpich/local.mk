@@ -22,7 +22,7 @@ libtombolo_mpich_la_SOURCES = \
 	adapters/mpich/access.c adapters/mpich/window.c adapters/mpich/memory.c adapters/mpich/shared.c \
 	adapters/mpich/dynamic.c adapters/mpich/attribute.c \
 	adapters/mpich/communication.c adapters/mpich/request.c \
-	adapters/mpich/accumulate.c adapters/mpich/stripe.c adapters/mpich/update.c \
+	adapters/mpich/word.h adapters/mpich/accumulate.c adapters/mpich/stripe.c adapters/mpich/update.c \
 	adapters/mpich/pieces.c adapters/mpich/remote.h adapters/mpich/remote.c adapters/mpich/serve.c \
 	adapters/mpich/flush.c adapters/mpich/fence.c adapters/mpich/lock.c \
 	adapters/mpich/pscw.c adapters/mpich/progress.c \
