@@ -160,6 +160,11 @@ static void fabric_event(struct tmbi_tcp *tcp)
     pthread_mutex_unlock(&tcp->fabric.mutex);
 }
 
+static bool awhile(const struct tmbi_tcp *tcp)
+{
+    return atomic_load_explicit(&tcp->awhile, memory_order_relaxed);
+}
+
 static void link_event(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, uint32_t events,
                        bool by_thread)
 {
@@ -169,6 +174,8 @@ static void link_event(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, uint32_
     }
     if (events & ~(uint32_t)EPOLLOUT)
         (by_thread ? tmbi_tcp_link_pull_after : tmbi_tcp_link_pull)(tcp, peer);
+    if (!by_thread && awhile(tcp)) /* it will look again */
+        tmbi_tcp_asked_again(tcp, peer);
 }
 
 static void event_take(struct tmbi_tcp *tcp, const struct epoll_event *event,
@@ -236,20 +243,11 @@ void tmbi_tcp_look_end(struct tmbi_endpoint *ep)
 void tmbi_tcp_look(struct tmbi_endpoint *ep)
 {
     struct tmbi_tcp *tcp = tmbi_tcp(ep);
-    struct tmbi_tcp_peer *stayed =
-        atomic_load_explicit(&tcp->stayed, memory_order_relaxed);
 
-    if (stayed)
-        tmbi_tcp_link_serve(tcp, stayed);
-    if (pthread_mutex_trylock(&tcp->events_mutex))
+    if (tmbi_tcp_stay_look(tcp) || pthread_mutex_trylock(&tcp->events_mutex))
         return;
     events_take(tcp, false);
     pthread_mutex_unlock(&tcp->events_mutex);
-}
-
-static bool awhile(const struct tmbi_tcp *tcp)
-{
-    return atomic_load_explicit(&tcp->awhile, memory_order_relaxed);
 }
 
 static void awhile_set(struct tmbi_tcp *tcp, bool on)
@@ -267,10 +265,11 @@ void tmbi_tcp_look_awhile(struct tmbi_endpoint *ep)
     struct tmbi_tcp *tcp = tmbi_tcp(ep);
     int64_t now = tmbi_clock_ns();
 
-    tmbi_tcp_stay_end(tcp);
     if (now - atomic_load_explicit(&tcp->asked_ns, memory_order_relaxed) >
-        ASKED_LATELY_NS)
+        ASKED_LATELY_NS) {
+        tmbi_tcp_stay_end(tcp);
         return;
+    }
     atomic_store_explicit(&tcp->awhile_ns, now, memory_order_relaxed);
     if (!awhile(tcp)) {
         awhile_set(tcp, true);

@@ -10,9 +10,9 @@
 #include "../../core/include/tombolo.h"
 #include "../../core/log.h"
 
-/* What is asked of a socket when nothing is known of what comes: a large put shall go to
- * its place, and not here. */
-#define FIRST_BYTES ((size_t)8192)
+/* What is asked of a socket when nothing is known of what comes: a message with 8 KiB of
+ * data as a whole; a large put shall go to its place, and not here. */
+#define FIRST_BYTES ((size_t)8192 + 256)
 
 static void link_over(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, const char *why)
 {

@@ -5,7 +5,8 @@
  * two system calls, of ten microseconds that an answer takes. If it does not come back,
  * the progress thread has the link watched again after a while. That is not more than the
  * waits have taken: what a peer asks meanwhile, while this process computes, is late by
- * as much at most.
+ * as much at most. Likewise who looks for all that comes, and sees one peer ask again and
+ * again: it stays at that peer's link, and looks for the others less often.
  */
 #include "tcp.h"
 
@@ -15,6 +16,9 @@
  * and for so long. */
 #define GAP_NS    INT64_C(50000)
 #define STREAK_NS INT64_C(500000)
+/* A peer that asks so often in a row will ask again; how often others are looked for. */
+#define ASKS   32
+#define OTHERS 8
 
 static _Thread_local struct {
     const struct tmbi_tcp_peer *peer; /* to be compared only */
@@ -41,11 +45,12 @@ void tmbi_tcp_link_look_begin(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
         tmbi_tcp_link_look(tcp, peer, true);
 }
 
-static void stay(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+/* Who does is one of the link's lookers. */
+static void stay(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t now)
 {
     struct tmbi_tcp_peer *other;
 
-    atomic_store_explicit(&tcp->stayed_ns, streak.ended_ns, memory_order_relaxed);
+    atomic_store_explicit(&tcp->stayed_ns, now, memory_order_relaxed);
     /* seq_cst: before the look at `naps`; partner is tmbi_tcp_stay_check() */
     other = atomic_exchange(&tcp->stayed, peer);
     if (other)
@@ -59,7 +64,7 @@ void tmbi_tcp_link_look_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
 {
     streak.ended_ns = tmbi_clock_ns();
     if (answered && streak.ended_ns - streak.begun_ns > STREAK_NS)
-        stay(tcp, peer);
+        stay(tcp, peer, streak.ended_ns);
     else
         tmbi_tcp_link_look(tcp, peer, false);
     if (!answered) /* this thread may go to sleep: somebody has to see what comes */
@@ -76,11 +81,42 @@ void tmbi_tcp_stay_end(struct tmbi_tcp *tcp)
         tmbi_tcp_link_look(tcp, stayed, false);
 }
 
+void tmbi_tcp_asked_again(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
+{
+    int64_t now = tmbi_clock_ns();
+
+    if (tcp->asker != peer || now - tcp->asker_ns > GAP_NS)
+        tcp->asks = 0;
+    tcp->asker = peer;
+    tcp->asker_ns = now;
+    if (++tcp->asks < ASKS || atomic_load(&tcp->stayed))
+        return;
+    tmbi_tcp_link_look(tcp, peer, true);
+    stay(tcp, peer, now);
+}
+
+bool tmbi_tcp_stay_look(struct tmbi_tcp *tcp)
+{
+    static _Thread_local unsigned looks;
+    struct tmbi_tcp_peer *stayed =
+        atomic_load_explicit(&tcp->stayed, memory_order_relaxed);
+
+    if (!stayed)
+        return false;
+    tmbi_tcp_link_serve(tcp, stayed);
+    return ++looks % OTHERS != 0;
+}
+
 static bool stayed_lately(struct tmbi_tcp *tcp)
 {
-    return tmbi_clock_ns() -
-               atomic_load_explicit(&tcp->stayed_ns, memory_order_relaxed) <=
-           STREAK_NS;
+    const struct tmbi_tcp_peer *stayed = atomic_load(&tcp->stayed);
+    int64_t last = atomic_load_explicit(&tcp->stayed_ns, memory_order_relaxed), heard;
+
+    if (stayed) {
+        heard = atomic_load_explicit(&stayed->link.heard_ns, memory_order_relaxed);
+        last = heard > last ? heard : last;
+    }
+    return tmbi_clock_ns() - last <= STREAK_NS;
 }
 
 bool tmbi_tcp_stay_check(struct tmbi_tcp *tcp)

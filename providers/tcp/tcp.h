@@ -178,7 +178,7 @@ struct tmbi_tcp {
     int bell[TMBI_LINES]; /* eventfds */
 
     /* What comes, and who takes it: one thread at a time. */
-    pthread_mutex_t events_mutex; /* protects strangers, and the taking of events */
+    pthread_mutex_t events_mutex; /* protects strangers, asker, and taking events */
     pthread_mutex_t look_mutex;   /* protects lookers, and whether nest has `epoll` */
     atomic_uint lookers;       /* threads of the application that take events; relaxed */
     atomic_bool awhile;        /* one of them is whoever looked at `awhile_ns`; relaxed */
@@ -186,6 +186,9 @@ struct tmbi_tcp {
     struct tmbi_tcp_peer *_Atomic stayed; /* one looks after its link between its waits */
     _Atomic int64_t stayed_ns;            /* since when; relaxed */
     atomic_bool naps;                     /* the thread sees when that is over */
+    const struct tmbi_tcp_peer *asker;    /* of whom a thread that looks last took some */
+    int64_t asker_ns;                     /* when */
+    unsigned asks;                        /* how often in a row */
     pthread_t thread;
     bool running;
     atomic_bool stop;
@@ -304,6 +307,10 @@ int tmbi_tcp_late(const struct tmbi_tcp_peer *peer, const char *what);
 void tmbi_tcp_link_look_begin(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 void tmbi_tcp_link_look_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
                             bool answered);
+/* With the events' mutex, by a thread of the application: a peer's link had something. */
+void tmbi_tcp_asked_again(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
+/* By one that looks: serve the link where one stayed. Whether that will do. */
+bool tmbi_tcp_stay_look(struct tmbi_tcp *tcp);
 /* Who stayed at a link does so no longer. */
 void tmbi_tcp_stay_end(struct tmbi_tcp *tcp);
 /* By the progress thread: the same if that was long ago. Whether it must come again soon.
