@@ -9,7 +9,7 @@
 
 /* A collective moves at most this much of each member at once, and less in a team so
  * large that what all give would not fit into a buffer. */
-#define TMBI_CHUNK_BYTES 512
+#define TMBI_CHUNK_BYTES  512
 #define TMBI_BUFFER_BYTES 1024
 
 /* What a member keeps for the others' use, in a window that the team has for itself; two
@@ -32,7 +32,7 @@ static inline size_t tmbi_buffer_bytes(int size)
 
     return most < TMBI_BUFFER_BYTES    ? most
            : least > TMBI_BUFFER_BYTES ? least
-                                      : TMBI_BUFFER_BYTES;
+                                       : TMBI_BUFFER_BYTES;
 }
 
 static inline size_t tmbi_sync_bytes(int size)

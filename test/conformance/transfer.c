@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Put and get: sizes, alignments, routes, vectors. */
 #include <stdio.h>
+#include <time.h>
 
 #include "suite.h"
 
@@ -307,7 +308,6 @@ static void case_fence_orders(void)
     window_close(&w);
 }
 
-/* A rank that computes, and calls nothing, is served all along. */
 /* Of two puts to one place the later one stays, however either of them travels; and a get
  * sees both, and a signal comes after them. */
 static void case_order(void)
@@ -336,15 +336,23 @@ static void case_order(void)
     window_close(&w);
 }
 
+/* A rank that computes, and calls nothing, is served all along; also if it has just asked
+ * one of the others for a lot, by a link that it looked after itself. */
 static void case_passive(void)
 {
-    int64_t end;
+    int64_t start, end;
     uint64_t value = 7, got = 0;
     struct window w;
 
     window_open(&w, MEMORY_HEAP, 64);
     OK(tmb_barrier(TMB_TEAM_WORLD, TMB_FOREVER));
-    end = suite_clock() + 1000000000;
+    start = suite_clock();
+    end = start + 1000000000;
+    if (me == 1)
+        while (suite_clock() < start + 5000000)
+            OK(tmb_fetch_add_u64(w.win, 0, 16, 1, NULL));
+    else
+        nanosleep(&(struct timespec){.tv_nsec = 6000000}, NULL);
     if (me == 1) {
         while (suite_clock() < end)
             ;
