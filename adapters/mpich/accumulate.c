@@ -112,7 +112,7 @@ static int update(enum tmbm_call call, const struct tmbm_place *place,
     a->update.sole = sole(place->target);
     if (!here)
         return tmbm_remote_update(place, &a->shape, a->update, a->operand, a->result);
-    tmbm_note_stored(place->win);
+    tmbm_stored = true;
     if (tmbm_likely(in_pieces(a)))
         update_pieces(place, a);
     else
@@ -160,7 +160,7 @@ static inline bool words_moved(enum tmbm_call call, struct tmbm_win *win, enum t
         return false;
     tmbm_note(call, TMBM_MAPPED, shape.bytes);
     if (op != TMBM_NO_OP)
-        tmbm_note_stored(win);
+        tmbm_stored = true;
     tmbm_update_piece(place.target->control, place.target->base,
                       &(struct tmbm_update){op, element, sole(place.target)},
                       place.offset, from, to, shape.bytes);
@@ -280,7 +280,7 @@ static int compare_and_swap(struct tmbm_win *win, const void *origin, const void
     if (!tmbm_mapped(place.target))
         return tmbm_end(win,
                         tmbm_remote_swap(&place, shape.bytes, origin, compare, result));
-    tmbm_note_stored(win);
+    tmbm_stored = true;
     tmbm_swap(place.target->control, place.target->base, sole(place.target), place.offset,
               origin, compare, result, shape.bytes);
     return MPI_SUCCESS;

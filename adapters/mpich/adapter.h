@@ -117,7 +117,6 @@ struct tmbm_win {
     MPI_Win handle; /* of MPICH's window */
     int size, rank;
     struct tmbm_target *targets;
-    atomic_bool stored;          /* to mapped parts, and no fence followed; relaxed */
     struct tmbm_pending pending; /* at any target */
     struct tmbm_epochs epochs;
     struct tmbm_group *group;
@@ -307,11 +306,9 @@ static inline bool tmbm_open_to(const struct tmbm_win *win,
            atomic_load_explicit(&target->hold, memory_order_relaxed) != TMBM_UNHELD;
 }
 
-static inline void tmbm_note_stored(struct tmbm_win *win)
-{
-    if (!atomic_load_explicit(&win->stored, memory_order_relaxed))
-        atomic_store_explicit(&win->stored, true, memory_order_relaxed);
-}
+/* This thread has stored to mapped parts, of any window, and no fence of its own
+ * followed: another thread's does not order them. */
+extern _Thread_local bool tmbm_stored __attribute__((tls_model("initial-exec")));
 
 /* After an operation has begun. */
 static inline void tmbm_note_begun(const struct tmbm_place *place)

@@ -20,7 +20,7 @@ static int put_piece(const struct tmbm_place *place, const void *from, uint64_t 
     int rc;
 
     if (tmbm_likely(target->base)) {
-        tmbm_note_stored(place->win);
+        tmbm_stored = true;
         if (tmbm_likely(bytes - 1 < SMALL_BYTES)) {
             memcpy(target->base + place->offset, from, bytes);
             return MPI_SUCCESS;
@@ -58,7 +58,7 @@ static int put_typed(const struct tmbm_place *place, const struct tmbm_data *sha
 {
     if (!place->target->base)
         return tmbm_remote_put(place, shape, from);
-    tmbm_note_stored(place->win);
+    tmbm_stored = true;
     tmbm_type_copy(place->target->base + place->offset, tmbm_data_type(shape),
                    shape->count, from->buffer, tmbm_data_type(from), from->count);
     return MPI_SUCCESS;

@@ -3,11 +3,13 @@
  * pending there is nothing to do. */
 #include "adapter.h"
 
-static void stores_complete(struct tmbm_win *win)
+_Thread_local bool tmbm_stored;
+
+static void stores_complete(void)
 {
-    if (!atomic_load_explicit(&win->stored, memory_order_relaxed))
+    if (!tmbm_stored)
         return;
-    atomic_store_explicit(&win->stored, false, memory_order_relaxed);
+    tmbm_stored = false;
     /* seq_cst: whatever we do next comes after our stores, for everybody */
     atomic_thread_fence(memory_order_seq_cst);
 }
@@ -49,7 +51,7 @@ static int target_complete(struct tmbm_win *win, int rank)
 
 int tmbm_flush(struct tmbm_win *win, int rank)
 {
-    stores_complete(win);
+    stores_complete();
     return target_complete(win, rank);
 }
 
@@ -58,7 +60,7 @@ int tmbm_flush_all(struct tmbm_win *win)
     uint64_t begun = pending(&win->pending);
     int rc = MPI_SUCCESS;
 
-    stores_complete(win);
+    stores_complete();
     if (tmbm_likely(!begun))
         return MPI_SUCCESS;
     if (win->size > 2) /* all answer at the same time */
@@ -78,7 +80,7 @@ int tmbm_flush_local(struct tmbm_win *win, int rank)
 {
     struct tmbm_target *target = &win->targets[rank];
 
-    stores_complete(win);
+    stores_complete();
     if (!pending(&target->pending) || !win->memory)
         return MPI_SUCCESS;
     return tmbm_class(tmb_flush_local(win->memory, target->part));
@@ -88,7 +90,7 @@ int tmbm_flush_local_all(struct tmbm_win *win)
 {
     int rc = MPI_SUCCESS;
 
-    stores_complete(win);
+    stores_complete();
     if (tmbm_likely(!pending(&win->pending)))
         return MPI_SUCCESS;
     for (int i = 0; i < win->size; i++) {

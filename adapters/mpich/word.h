@@ -49,7 +49,7 @@ static inline bool tmbm_word_moved(enum tmbm_call call, struct tmbm_win *win,
         return false;
     tmbm_note(call, TMBM_MAPPED, sizeof word);
     if (op == TMBM_REPLACE) {
-        tmbm_note_stored(win);
+        tmbm_stored = true;
         memcpy(&word, from, sizeof word);
         __atomic_store_n(at, word, __ATOMIC_RELAXED);
     } else {
