@@ -16,9 +16,12 @@
 #include "../../core/request.h"
 #include "../../core/shared.h"
 
-#define TMBI_TCP_MAGIC      0x31504354u /* "TCP1" */
-#define TMBI_TCP_CALL_BYTES 65536u      /* the most payload of a message, */
-#define TMBI_TCP_PUT_BYTES  1048576u    /* but for puts, which are received in place */
+#define TMBI_TCP_MAGIC 0x31504354u /* "TCP1" */
+
+/* The most payload of a message: 64 KiB of data and what an adapter says of them; of
+ * puts, which are received in place, more. */
+#define TMBI_TCP_CALL_BYTES 66560u
+#define TMBI_TCP_PUT_BYTES  1048576u
 
 enum tmbi_tcp_kind {
     TMBI_TCP_HELLO = 1,    /* first, both ways: struct tmbi_tcp_hello */
