@@ -64,6 +64,7 @@ by_tcp() {
     for ranks in "$@"; do
         suite "$ranks ranks, by tcp" "$ranks" "${tcp[@]}"
     done
+    suite "2 ranks, by tcp, by libfabric what is long" 2 "${tcp[@]}" TMB_TCP_LINK_MAX=8K
     by_adapter 3 "${tcp[@]}"
     program=("$here/mixed.sh" "$build/conformance")
     by_adapter 3 MIXED=2 TMB_TCP_INTERFACE=lo

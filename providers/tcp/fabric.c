@@ -74,6 +74,18 @@ static bool uses_sockets(const struct fi_info *info)
     return !strncmp(name, "tcp", 3) || !strcmp(name, "net") || !strcmp(name, "sockets");
 }
 
+/* Libfabric on sockets takes longer than a link, whatever the size. What is better than
+ * sockets shall have all but what is short: words must come in one piece. */
+static uint64_t link_max(const struct tmbi_tcp *tcp)
+{
+    const uint64_t least = 8192;
+    uint64_t said = tcp->config.link_max;
+
+    if (said)
+        return said > least ? said : least;
+    return uses_sockets(tcp->fabric.info) ? UINT64_MAX : least;
+}
+
 /* -ENODEV: nothing suits. */
 static int info_find(struct tmbi_tcp *tcp, int port, struct fi_info **result)
 {
@@ -146,7 +158,7 @@ static int open_at(struct tmbi_tcp *tcp, int port)
 
     if (rc)
         return rc;
-    tcp->fabric.sockets = uses_sockets(tcp->fabric.info);
+    tcp->fabric.link_max = link_max(tcp);
     rc = objects_open(&tcp->fabric);
     if (rc && rc != -FI_EADDRINUSE)
         tmbi_error("tcp: libfabric can't open an endpoint of its provider %s "

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Gets: a small one is a request by the link, a large one libfabric's reads. Of requests
- * that nobody waits for yet many are under way at once. */
+/* Gets: by the link a request, or several; or libfabric's reads. Of requests that nobody
+ * waits for yet many are under way at once. */
 #include "transfer.h"
 
 #include <errno.h>
 #include <string.h>
+
+/* What one request asks for. */
+#define PIECE_BYTES ((size_t)65536)
 
 /* Reads of one get that are under way at the same time. */
 #define READS_MAX 16
@@ -82,8 +85,8 @@ static int reads_get(struct get *get)
     return rc;
 }
 
-static int large_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
-                     size_t bytes)
+static int read_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+                    size_t bytes)
 {
     struct get get = {.remote = remote,
                       .tcp = tmbi_tcp(remote->ep),
@@ -134,26 +137,38 @@ static bool gets_room(void *arg)
     return gets_fit(peer) || !tmbi_tcp_alive(peer);
 }
 
-int tmbi_tcp_get_begin(const struct tmbi_remote *remote, uint64_t offset, void *dst,
-                       size_t bytes)
+static int piece_begin(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+                       size_t bytes, int64_t deadline)
 {
     struct tmbi_tcp_header header = {.kind = TMBI_TCP_REQUEST, .value = bytes};
     struct tmbi_request request = {.kind = TMBI_REQUEST_GET,
                                    .window = remote->window,
                                    .offset = offset,
                                    .count = bytes};
-    int64_t deadline;
     int rc;
 
-    if (bytes > TMBI_TCP_CALL_BYTES)
-        return tmbi_tcp_get(remote, offset, dst, bytes);
-    deadline = tmbi_op_deadline();
     do { /* another thread may take the room */
         rc = tmbi_tcp_link_ready(remote, gets_room, (void *)(uintptr_t)remote, deadline);
         if (rc == 0)
             rc = tmbi_tcp_link_get(tmbi_tcp(remote->ep), remote->provider_data, &header,
                                    &request, dst);
     } while (rc == -EAGAIN);
+    return rc;
+}
+
+int tmbi_tcp_get_begin(const struct tmbi_remote *remote, uint64_t offset, void *dst,
+                       size_t bytes)
+{
+    int64_t deadline = tmbi_op_deadline();
+    size_t piece;
+    int rc = 0;
+
+    if (bytes > tmbi_tcp(remote->ep)->fabric.link_max)
+        return read_get(remote, offset, dst, bytes);
+    for (size_t done = 0; done < bytes && rc == 0; done += piece) {
+        piece = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
+        rc = piece_begin(remote, offset + done, (uint8_t *)dst + done, piece, deadline);
+    }
     return rc;
 }
 
@@ -204,6 +219,13 @@ void tmbi_tcp_gets_give_up(struct tmbi_tcp_peer *peer)
 int tmbi_tcp_get(const struct tmbi_remote *remote, uint64_t offset, void *dst,
                  size_t bytes)
 {
-    return (bytes <= TMBI_TCP_CALL_BYTES ? small_get : large_get)(remote, offset, dst,
-                                                                  bytes);
+    int rc, end_rc;
+
+    if (bytes > tmbi_tcp(remote->ep)->fabric.link_max)
+        return read_get(remote, offset, dst, bytes);
+    if (bytes <= PIECE_BYTES)
+        return small_get(remote, offset, dst, bytes);
+    rc = tmbi_tcp_get_begin(remote, offset, dst, bytes);
+    end_rc = tmbi_tcp_get_end(remote); /* in error, too: `dst` is the caller's again */
+    return rc ? rc : end_rc;
 }

@@ -37,6 +37,14 @@ static const struct tmbi_env_var env_vars[] = {
      .meaning = "The kernel's congestion control for connections; by default the host's, "
                 "or cubic in place of bbr.",
      .field = offsetof(struct tmbi_tcp_config, congestion)},
+    {.name = "TMB_TCP_LINK_MAX",
+     .type = TMBI_ENV_SIZE,
+     .fallback = "0",
+     .meaning =
+         "Longer puts and gets go by libfabric, and not by a connection between the "
+         "two ranks; by default (0) none where libfabric uses sockets, too, and "
+         "those above 8K elsewhere.",
+     .field = offsetof(struct tmbi_tcp_config, link_max)},
     {.name = "TMB_TCP_FABRIC",
      .type = TMBI_ENV_STRING,
      .meaning =

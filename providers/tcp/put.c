@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Puts, and their completion. A small one is a request by the link, which the target's
- * agent executes; a large one is libfabric's write, complete when it was delivered. Who
- * changes from one way to the other waits for what is under way there, so that puts stay
- * in order.
+ * Puts, and their completion. By the link they are requests, which the target's agent
+ * executes; by libfabric a write, complete when it was delivered. Who changes from one
+ * way to the other waits for what is under way there, so that puts stay in order.
  */
 #include "transfer.h"
 
@@ -12,11 +11,6 @@
 
 #include "../../core/clock.h"
 #include "../../core/log.h"
-
-/* Up to here puts go by the link: where libfabric uses sockets, too, it takes longer, and
- * makes up for it with more; where it has better, only what is short. */
-#define LINK_BYTES  ((size_t)TMBI_TCP_PUT_BYTES)
-#define SMALL_BYTES ((size_t)8192)
 
 /* Puts by a link without an answer, and bytes that its socket has not taken. */
 #define UNANSWERED_MAX 1024
@@ -200,13 +194,19 @@ static int put_ready(const struct tmbi_remote *remote, int64_t deadline)
     return tmbi_tcp_link_ready(remote, room, &awaited, deadline);
 }
 
-static int link_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
+static int link_put(const struct tmbi_remote *remote, uint64_t offset, const uint8_t *src,
                     size_t bytes)
 {
     int64_t deadline = tmbi_op_deadline();
-    int rc = put_ready(remote, deadline);
+    int rc = 0;
 
-    return rc ? rc : tmbi_tcp_put_send(remote, offset, src, bytes, deadline);
+    for (size_t done = 0, piece; done < bytes && rc == 0; done += piece) {
+        piece = bytes - done < TMBI_TCP_PUT_BYTES ? bytes - done : TMBI_TCP_PUT_BYTES;
+        rc = put_ready(remote, deadline);
+        if (rc == 0)
+            rc = tmbi_tcp_put_send(remote, offset + done, src + done, piece, deadline);
+    }
+    return rc;
 }
 
 int tmbi_tcp_post(const struct tmbi_remote *remote, const struct tmbi_request *request,
@@ -299,8 +299,8 @@ static int writes_put(const struct tmbi_remote *remote, uint64_t offset,
     return rc;
 }
 
-static int write_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
-                     size_t bytes)
+static int write_put(const struct tmbi_remote *remote, uint64_t offset,
+                     const uint8_t *src, size_t bytes)
 {
     int rc = tmbi_tcp_sent_await(remote);
 
@@ -315,8 +315,7 @@ static int write_put(const struct tmbi_remote *remote, uint64_t offset, const vo
 int tmbi_tcp_put(const struct tmbi_remote *remote, uint64_t offset, const void *src,
                  size_t bytes)
 {
-    bool link =
-        bytes <= (tmbi_tcp(remote->ep)->fabric.sockets ? LINK_BYTES : SMALL_BYTES);
+    bool link = bytes <= tmbi_tcp(remote->ep)->fabric.link_max;
 
     return (link ? link_put : write_put)(remote, offset, src, bytes);
 }

@@ -35,6 +35,7 @@ struct tmbi_tcp_config {
     const char *ports;      /* TMB_TCP_PORTS */
     int64_t timeout_ns;     /* TMB_TCP_TIMEOUT; -1: forever */
     const char *congestion; /* TMB_TCP_CONGESTION */
+    uint64_t link_max;      /* TMB_TCP_LINK_MAX; 0: by what libfabric uses */
 };
 
 /* Where this process listens: one address, and ports to choose from (0, 0: any). */
@@ -138,7 +139,7 @@ struct tmbi_tcp_transfer;
 struct tmbi_tcp_fabric {
     pthread_mutex_t mutex; /* protects all below but what open() sets */
     struct fi_info *info;
-    bool sockets; /* it moves bytes as a link does */
+    uint64_t link_max; /* puts and gets up to here go by links */
     struct fid_fabric *fabric;
     struct fid_domain *domain;
     struct fid_ep *ep;
