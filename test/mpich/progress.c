@@ -141,6 +141,41 @@ static void case_typed(void)
     each_memory(5000 * 3 * 4, typed_memory);
 }
 
+static void ask(const struct window *w, int times)
+{
+    int one = 1, old;
+
+    for (int i = 0; i < times; i++) {
+        OK(MPI_Fetch_and_op(&one, &old, MPI_INT, 0, 0, MPI_SUM, w->win));
+        OK(MPI_Win_flush(0, w->win));
+    }
+}
+
+/* Rank 0 is asked again and again while it waits for a message, and goes on to be served
+ * when that has come and it computes. */
+static void case_computes_after_a_wait(void)
+{
+    enum { TIMES = 1000 };
+    volatile int *asked;
+    struct window w;
+
+    window_open(&w, ALLOCATE, 64);
+    asked = (volatile int *)(void *)w.base;
+    OK(MPI_Win_lock_all(0, w.win));
+    if (me == 1) {
+        ask(&w, TIMES);
+        MPI_Send(NULL, 0, MPI_BYTE, 0, 78, MPI_COMM_WORLD);
+        ask(&w, TIMES);
+    } else if (me == 0) {
+        MPI_Recv(NULL, 0, MPI_BYTE, 1, 78, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        while (*asked < 2 * TIMES)
+            compute(0.001);
+    }
+    OK(MPI_Win_unlock_all(w.win));
+    MPI_Barrier(MPI_COMM_WORLD);
+    window_close(&w);
+}
+
 /* A message so large that the sender must take part again. */
 #define LARGE (4 << 20)
 
@@ -300,6 +335,8 @@ const struct suite_case progress_cases[] = {
      ADAPTER},
     {"progress: accumulates while the target computes", 2, case_accumulates, ADAPTER},
     {"progress: derived types while the target computes", 2, case_typed, ADAPTER},
+    {"progress: a target that computes after a wait", 2, case_computes_after_a_wait,
+     ADAPTER},
     {"progress: a message in a fence", 2, case_send_in_fence, ALWAYS},
     {"progress: a message in a lock", 2, case_send_in_lock, ALWAYS},
     {"progress: a message in PSCW", 2, case_send_in_pscw, ALWAYS},
