@@ -293,10 +293,11 @@ static void awhile_check(struct tmbi_tcp *tcp)
 static int patience_ms(struct tmbi_tcp *tcp)
 {
     int64_t asked_ns = atomic_load_explicit(&tcp->asked_ns, memory_order_relaxed);
+    int nap_ms = tmbi_tcp_stay_check(tcp);
     bool settled;
 
-    if (tmbi_tcp_stay_check(tcp) || awhile(tcp))
-        return AWHILE_MS;
+    if (nap_ms || awhile(tcp))
+        return awhile(tcp) ? AWHILE_MS : nap_ms;
     if (atomic_load_explicit(&tcp->lookers, memory_order_relaxed) == 0 &&
         tmbi_clock_ns() - asked_ns < tmbi_spin_ns())
         return 0;

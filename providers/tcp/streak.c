@@ -3,10 +3,11 @@
  * Who waits at a link for one answer after another is likely to come back. It stays then:
  * the link is left to it between its waits, where to have it watched and no longer cost
  * two system calls, of ten microseconds that an answer takes. If it does not come back,
- * the progress thread has the link watched again after a while. That is not more than the
- * waits have taken: what a peer asks meanwhile, while this process computes, is late by
- * as much at most. Likewise who looks for all that comes, and sees one peer ask again and
- * again: it stays at that peer's link, and looks for the others less often.
+ * the progress thread has the link watched again after a while. That is about as long as
+ * the streak has lasted, for to look often would disturb it, and some milliseconds at
+ * most: what a peer asks meanwhile, while this process computes, is late by as much.
+ * Likewise who looks for all that comes, and sees one peer ask again and again: it stays
+ * at that peer's link, and looks for the others less often.
  */
 #include "tcp.h"
 
@@ -16,6 +17,8 @@
  * and for so long. */
 #define GAP_NS    INT64_C(50000)
 #define STREAK_NS INT64_C(500000)
+/* The progress thread looks as rarely as that; milliseconds. */
+#define NAP_MAX 4
 /* A peer that asks so often in a row will ask again; how often others are looked for. */
 #define ASKS   32
 #define OTHERS 8
@@ -46,10 +49,12 @@ void tmbi_tcp_link_look_begin(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
 }
 
 /* Who does is one of the link's lookers. */
-static void stay(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t now)
+static void stay(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer, int64_t begun_ns,
+                 int64_t now)
 {
     struct tmbi_tcp_peer *other;
 
+    atomic_store_explicit(&tcp->streak_ns, begun_ns, memory_order_relaxed);
     atomic_store_explicit(&tcp->stayed_ns, now, memory_order_relaxed);
     /* seq_cst: before the look at `naps`; partner is tmbi_tcp_stay_check() */
     other = atomic_exchange(&tcp->stayed, peer);
@@ -64,7 +69,7 @@ void tmbi_tcp_link_look_end(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
 {
     streak.ended_ns = tmbi_clock_ns();
     if (answered && streak.ended_ns - streak.begun_ns > STREAK_NS)
-        stay(tcp, peer, streak.ended_ns);
+        stay(tcp, peer, streak.begun_ns, streak.ended_ns);
     else
         tmbi_tcp_link_look(tcp, peer, false);
     if (!answered) /* this thread may go to sleep: somebody has to see what comes */
@@ -92,7 +97,7 @@ void tmbi_tcp_asked_again(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer)
     if (++tcp->asks < ASKS || atomic_load(&tcp->stayed))
         return;
     tmbi_tcp_link_look(tcp, peer, true);
-    stay(tcp, peer, now);
+    stay(tcp, peer, now, now);
 }
 
 bool tmbi_tcp_stay_look(struct tmbi_tcp *tcp)
@@ -119,12 +124,22 @@ static bool stayed_lately(struct tmbi_tcp *tcp)
     return tmbi_clock_ns() - last <= STREAK_NS;
 }
 
-bool tmbi_tcp_stay_check(struct tmbi_tcp *tcp)
+static int nap_ms(struct tmbi_tcp *tcp)
 {
-    if (!atomic_load_explicit(&tcp->naps, memory_order_relaxed) || stayed_lately(tcp))
-        return atomic_load_explicit(&tcp->naps, memory_order_relaxed);
+    int64_t begun = atomic_load_explicit(&tcp->streak_ns, memory_order_relaxed);
+    int64_t ms = (tmbi_clock_ns() - begun) / 1000000;
+
+    return ms < 1 ? 1 : ms > NAP_MAX ? NAP_MAX : (int)ms;
+}
+
+int tmbi_tcp_stay_check(struct tmbi_tcp *tcp)
+{
+    if (!atomic_load_explicit(&tcp->naps, memory_order_relaxed))
+        return 0;
+    if (stayed_lately(tcp))
+        return nap_ms(tcp);
     /* seq_cst: before the look at who stayed and may have seen `naps` */
     atomic_store(&tcp->naps, false);
     tmbi_tcp_stay_end(tcp);
-    return false;
+    return 0;
 }

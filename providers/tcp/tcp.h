@@ -186,6 +186,7 @@ struct tmbi_tcp {
     _Atomic int64_t awhile_ns; /* relaxed */
     struct tmbi_tcp_peer *_Atomic stayed; /* one looks after its link between its waits */
     _Atomic int64_t stayed_ns;            /* since when; relaxed */
+    _Atomic int64_t streak_ns;            /* when that streak began; relaxed */
     atomic_bool naps;                     /* the thread sees when that is over */
     const struct tmbi_tcp_peer *asker;    /* of whom a thread that looks last took some */
     int64_t asker_ns;                     /* when */
@@ -314,9 +315,9 @@ void tmbi_tcp_asked_again(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer);
 bool tmbi_tcp_stay_look(struct tmbi_tcp *tcp);
 /* Who stayed at a link does so no longer. */
 void tmbi_tcp_stay_end(struct tmbi_tcp *tcp);
-/* By the progress thread: the same if that was long ago. Whether it must come again soon.
- */
-bool tmbi_tcp_stay_check(struct tmbi_tcp *tcp);
+/* By the progress thread: the same if that was long ago. For how many milliseconds it may
+ * sleep; 0: until something happens. */
+int tmbi_tcp_stay_check(struct tmbi_tcp *tcp);
 
 /* ---- link.c ---- */
 
