@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The accumulate functions: checks, and the way to the target. */
-
 #include "adapter.h"
 #include "word.h"
 

@@ -113,13 +113,6 @@ static inline bool tmbm_element_word(enum tmbm_element element)
            element == TMBM_LOGICAL;
 }
 
-/* Whether a type is one such word, of 8 bytes: MPICH's handle says the size. */
-static inline bool tmbm_type_word8(MPI_Datatype type)
-{
-    return ((unsigned)type & 0xffffff00u) == 0x4c000800u &&
-           tmbm_element_word(tmbm_element_of(type));
-}
-
 /* Which operation; 0: none of MPI's predefined ones. */
 static inline enum tmbm_op tmbm_op_of(MPI_Op op)
 {

@@ -40,9 +40,9 @@ static inline bool tmbm_word_moved(enum tmbm_call call, struct tmbm_win *win,
                                    MPI_Count count, MPI_Datatype type, int rank,
                                    MPI_Aint displacement)
 {
-    tmbm_word8 *at = count == 1 && tmbm_type_word8(type)
-                         ? tmbm_word_place(win, rank, displacement)
-                         : NULL;
+    bool word8 = count == 1 && tmbm_type_plain_bytes(type) == 8 &&
+                 tmbm_element_word(tmbm_element_of(type));
+    tmbm_word8 *at = word8 ? tmbm_word_place(win, rank, displacement) : NULL;
     uint64_t word;
 
     if (!at)

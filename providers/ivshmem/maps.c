@@ -128,10 +128,10 @@ static bool is_of_stack(const struct range *range)
         return true; /* not known: rather not */
     pthread_attr_getstack(&attributes, &at, &bytes);
     pthread_attr_destroy(&attributes);
-    if (frame - (uintptr_t)at >= bytes && range->start < frame + NEAR &&
-        frame < range->end + NEAR)
+    if (overlaps(range, at, bytes))
         return true;
-    return overlaps(range, at, bytes);
+    return frame - (uintptr_t)at >= bytes &&
+           overlaps(range, (void *)(frame - NEAR), (size_t)2 * NEAR);
 }
 
 static int module_variables(struct dl_phdr_info *module, size_t size, void *arg)

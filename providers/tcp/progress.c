@@ -296,8 +296,10 @@ static int patience_ms(struct tmbi_tcp *tcp)
     int nap_ms = tmbi_tcp_stay_check(tcp);
     bool settled;
 
-    if (nap_ms || awhile(tcp))
-        return awhile(tcp) ? AWHILE_MS : nap_ms;
+    if (awhile(tcp))
+        return AWHILE_MS;
+    if (nap_ms)
+        return nap_ms;
     if (atomic_load_explicit(&tcp->lookers, memory_order_relaxed) == 0 &&
         tmbi_clock_ns() - asked_ns < tmbi_spin_ns())
         return 0;

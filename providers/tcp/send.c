@@ -189,8 +189,8 @@ static void send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
 {
     struct tmbi_tcp_link *link = &peer->link;
     size_t bytes = parts_bytes(parts), sent = 0;
-    bool free = idle(link) || link->held; /* the socket has room, as far as is known */
-    bool hold = has_time && free && kept(link) + bytes < HELD_MAX;
+    bool ready = idle(link) || link->held; /* the socket has room, as far as is known */
+    bool hold = has_time && ready && kept(link) + bytes < HELD_MAX;
     bool gathered = idle(link) && !hold && bytes >= JOIN_MAX;
 
     if (gathered)
@@ -201,10 +201,12 @@ static void send_or_keep(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
         sent -= gone;
         out_add(link, (uint8_t *)parts[i].iov_base + gone, parts[i].iov_len - gone);
     }
-    if (free && !hold && !gathered)
+    if (ready && !hold && !gathered) {
         push(tcp, peer);
-    link->held = hold;
-    watch(tcp, peer);
+    } else {
+        link->held = hold;
+        watch(tcp, peer);
+    }
 }
 
 int tmbi_tcp_link_post(struct tmbi_tcp *tcp, struct tmbi_tcp_peer *peer,
